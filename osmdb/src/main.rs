@@ -1,0 +1,2 @@
+//! The `osmdb` program.
+fn main() {}

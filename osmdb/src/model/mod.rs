@@ -1,0 +1,11 @@
+//! What a map is made of: elements, their ids, places and tags. Pure data, no storage.
+
+mod coord;
+mod element;
+mod id;
+mod tags;
+
+pub use coord::{BBox, BBoxError, Coord, CoordError, UNITS_PER_DEGREE};
+pub use element::{Member, Payload};
+pub use id::{ElementId, Kind, MAX_ID, ParseIdError};
+pub use tags::Tags;
