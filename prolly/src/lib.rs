@@ -1,1 +1,45 @@
-//! x
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod build;
+pub mod cbor;
+mod chunker;
+mod cid;
+mod config;
+mod diff;
+mod edit;
+mod error;
+mod get;
+mod merge;
+mod page;
+mod range;
+mod scan;
+mod step;
+mod store;
+mod tree;
+mod value;
+mod verify;
+mod walk;
+
+pub use build::Builder;
+pub use chunker::boundary_hash;
+pub use cid::{Cid, ParseCidError};
+pub use config::{Config, ConfigError, FORMAT, MAX_LEVEL, MAX_PAGE_BYTES, MAX_VALUE_BYTES, MAX_WINDOW_BYTES};
+pub use diff::{Change, Diff};
+pub use edit::Edit;
+pub use error::{Error, StoreError};
+pub use get::Get;
+pub use merge::Union;
+pub use page::{Page, PageError, Value};
+pub use range::KeyRange;
+pub use scan::{Run, Scan};
+pub use step::{MAX_FRONTIER, Step};
+#[cfg(feature = "fjall")]
+pub use store::fjall::FjallStore;
+pub use store::{
+    Commit, Counting, Layered, MemoryStore, Note, Overlay, PageSink, PageSource, PageStore, RootChange,
+};
+pub use tree::{Changes, Pairs, Tree, read};
+pub use value::{FAN_OUT, PART_BYTES, ReadValue};
+pub use verify::TreeStats;

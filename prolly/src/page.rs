@@ -1,0 +1,480 @@
+//! One node of a tree: its one encoding, and a decoded form that borrows from the bytes.
+//!
+//! A leaf is `[0, [key…], [value…]]`, a branch `[level, [last key of child…], [link…], [pairs
+//! under child…]]`, both in DAG-CBOR. A value is a byte string, or `[length, link]` where it lives
+//! out of line. The empty tree is the leaf without pairs. Everything that can be checked without
+//! seeing another page is checked here; [`Page::fits`] checks a page against the link that named it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::cbor::{self, CborError, Reader};
+use crate::cid::Cid;
+use crate::config::{BRANCH_PAIR_BYTES, Config, MAX_LEVEL, MAX_PAGE_BYTES, MAX_VALUE_BYTES};
+
+/// A page that passed the strict decoder. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Page(Arc<Decoded>);
+
+#[derive(Debug)]
+struct Decoded {
+    cid: Cid,
+    bytes: Bytes,
+    level: u8,
+    count: u64,
+    slots: Box<[Slot]>,
+    counts: Box<[u64]>,
+    longest: Longest,
+    payload: usize,
+}
+
+/// The bytes of a link before its hash.
+const LINK_HEAD: u16 = 9;
+
+/// Where a pair lies in the page. Pages are shorter than 64 KiB.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    key: u16,
+    key_end: u16,
+    /// In a leaf the encoded value, in a branch the hash.
+    value: u16,
+    value_end: u16,
+}
+
+/// What a configuration sets limits to.
+#[derive(Debug, Clone, Copy)]
+struct Longest {
+    key: usize,
+    inline: usize,
+    shortest_linked: u64,
+}
+
+/// A value as a leaf holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// The bytes themselves.
+    Inline(Bytes),
+    /// The length in bytes, and the page that the bytes begin from.
+    Linked(u64, Cid),
+}
+
+/// What a link says of the page it names.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) cid: Cid,
+    pub(crate) level: u8,
+    pub(crate) count: u64,
+    /// The page's last key.
+    pub(crate) last: Bytes,
+    /// All keys of the page are greater than this one.
+    pub(crate) after: Option<Bytes>,
+}
+
+/// Bytes that are not a page, or not the page that a link promised.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PageError {
+    /// Not in the one encoding of a page.
+    #[error("{0}")]
+    Cbor(#[from] CborError),
+    /// The hash is not the address.
+    #[error("the bytes hash to {found}")]
+    Hash {
+        /// The hash of the bytes.
+        found: Cid,
+    },
+    /// Longer than any page.
+    #[error("{len} bytes are more than the limit of {MAX_PAGE_BYTES}")]
+    TooLong {
+        /// Its length.
+        len: usize,
+    },
+    /// A level beyond the limit, or an array length that does not go with the level.
+    #[error("a page of {items} items cannot be on level {level}")]
+    Level {
+        /// The level it claims.
+        level: u64,
+        /// The length of the outer array.
+        items: usize,
+    },
+    /// The arrays of keys, values, links, counts have different lengths.
+    #[error("{keys} keys stand beside {others} values or children")]
+    Lengths {
+        /// How many keys.
+        keys: usize,
+        /// How many of the others.
+        others: usize,
+    },
+    /// Keys do not ascend strictly.
+    #[error("key {index} is not greater than the one before")]
+    KeyOrder {
+        /// The place of the key.
+        index: usize,
+    },
+    /// A branch with fewer than two children.
+    #[error("a branch has {0} children")]
+    FewChildren(usize),
+    /// A child without pairs, or more pairs than can be counted.
+    #[error("child {index} has an impossible count")]
+    Count {
+        /// The place of the child.
+        index: usize,
+    },
+    /// A value out of line of an impossible length.
+    #[error("value {index} has the impossible length {len}")]
+    ValueLength {
+        /// The place of the value.
+        index: usize,
+        /// The length it claims.
+        len: u64,
+    },
+    /// Beyond what the tree's configuration allows.
+    #[error("{what} has {len} bytes, the configuration allows {limit}")]
+    Limit {
+        /// What is too long or too short.
+        what: &'static str,
+        /// How long it is.
+        len: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Not what the link to it promised.
+    #[error("it does not fit the link to it: its {0} differs")]
+    Promise(&'static str),
+    /// It ends where the boundary rule would not end it.
+    #[error("it breaks the boundary rule")]
+    Boundary,
+}
+
+impl Page {
+    /// Decodes bytes whose hash is to be checked.
+    ///
+    /// ```
+    /// use prolly::{Cid, Page};
+    /// let empty = [0x83, 0x00, 0x80, 0x80];
+    /// let page = Page::verify(Cid::of(&empty), empty.to_vec().into())?;
+    /// assert_eq!((page.level(), page.len()), (0, 0));
+    /// # Ok::<(), prolly::PageError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The hash differs, or the bytes are not the one encoding of a page.
+    pub fn verify(cid: Cid, bytes: Bytes) -> Result<Self, PageError> {
+        let found = Cid::of(&bytes);
+        if found == cid { Self::decode(cid, bytes) } else { Err(PageError::Hash { found }) }
+    }
+
+    /// Decodes bytes that are known to have this address.
+    pub(crate) fn decode(cid: Cid, bytes: Bytes) -> Result<Self, PageError> {
+        if bytes.len() > MAX_PAGE_BYTES {
+            return Err(PageError::TooLong { len: bytes.len() });
+        }
+        let mut reader = Reader::new(&bytes);
+        let items = reader.array()?;
+        let level = reader.unsigned()?;
+        let parts = match (items, level) {
+            (3, 0) => leaf(&mut reader)?,
+            (4, 1..) if level <= MAX_LEVEL.into() => branch(&mut reader)?,
+            _ => return Err(PageError::Level { level, items }),
+        };
+        reader.end()?;
+        let level = u8::try_from(level).map_err(|_| PageError::Level { level, items })?;
+        let Parts { slots, counts, count, longest, payload } = parts;
+        let (slots, counts) = (slots.into_boxed_slice(), counts.into_boxed_slice());
+        Ok(Self(Arc::new(Decoded { cid, bytes, level, count, slots, counts, longest, payload })))
+    }
+
+    /// Returns the address.
+    #[must_use]
+    pub fn cid(&self) -> &Cid {
+        &self.0.cid
+    }
+
+    /// Returns the encoding.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.0.bytes
+    }
+
+    /// Returns the level: 0 for a leaf.
+    #[must_use]
+    pub fn level(&self) -> u8 {
+        self.0.level
+    }
+
+    /// Returns how many pairs a leaf holds, or how many children a branch has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.slots.len()
+    }
+
+    /// Tells whether this is the page of the empty tree.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.slots.is_empty()
+    }
+
+    /// Returns how many pairs are in the leaves below, or in this leaf.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.count
+    }
+
+    /// Returns the bytes of pairs, as the boundary rule reckons them.
+    #[must_use]
+    pub fn payload(&self) -> usize {
+        self.0.payload
+    }
+
+    /// Returns the key of a pair, or the last key of a child.
+    ///
+    /// # Panics
+    /// There are not that many.
+    #[inline]
+    #[must_use]
+    pub fn key(&self, index: usize) -> &[u8] {
+        let slot = self.0.slots[index];
+        &self.0.bytes[usize::from(slot.key)..usize::from(slot.key_end)]
+    }
+
+    /// Returns the same key, sharing the page's memory.
+    pub(crate) fn key_bytes(&self, index: usize) -> Bytes {
+        let slot = self.0.slots[index];
+        self.0.bytes.slice(usize::from(slot.key)..usize::from(slot.key_end))
+    }
+
+    /// Returns the last key.
+    pub(crate) fn last_key(&self) -> Option<Bytes> {
+        self.len().checked_sub(1).map(|last| self.key_bytes(last))
+    }
+
+    /// Returns the encoding of a value in a leaf.
+    #[inline]
+    pub(crate) fn encoded_value(&self, index: usize) -> &[u8] {
+        let slot = self.0.slots[index];
+        &self.0.bytes[usize::from(slot.value)..usize::from(slot.value_end)]
+    }
+
+    /// Returns a value or a child's link as it stands in the page.
+    pub(crate) fn item(&self, index: usize) -> &[u8] {
+        let slot = self.0.slots[index];
+        let start = if self.level() == 0 { slot.value } else { slot.value - LINK_HEAD };
+        &self.0.bytes[usize::from(start)..usize::from(slot.value_end)]
+    }
+
+    /// Returns how many pairs stand for one pair or child of this page.
+    pub(crate) fn item_count(&self, index: usize) -> u64 {
+        if self.level() == 0 { 1 } else { self.child_count(index) }
+    }
+
+    /// Returns the same page with other values or links of the same lengths, encoded.
+    pub(crate) fn with_items<'a>(&self, items: impl Iterator<Item = (usize, &'a [u8], u64)>) -> Vec<u8> {
+        let mut out = self.0.bytes.to_vec();
+        let mut counts = self.0.counts.to_vec();
+        for (index, item, count) in items {
+            let end = usize::from(self.0.slots[index].value_end);
+            out[end - item.len()..end].copy_from_slice(item);
+            if let Some(old) = counts.get_mut(index) {
+                *old = count;
+            }
+        }
+        if let (1.., Some(last)) = (self.level(), self.0.slots.last()) {
+            out.truncate(last.value_end.into());
+            cbor::put_array(&mut out, counts.len());
+            counts.iter().for_each(|count| cbor::put_unsigned(&mut out, *count));
+        }
+        out
+    }
+
+    /// Returns a value of a leaf, sharing the page's memory. `None` in a branch.
+    ///
+    /// # Panics
+    /// There are not that many.
+    #[must_use]
+    pub fn value(&self, index: usize) -> Option<Value> {
+        if self.level() != 0 {
+            return None;
+        }
+        let encoded = self.encoded_value(index);
+        let mut reader = Reader::new(encoded);
+        if reader.is_array() {
+            reader.array().ok()?;
+            return Some(Value::Linked(reader.unsigned().ok()?, reader.link().ok()?));
+        }
+        let len = reader.bytes().ok()?.len();
+        let end = usize::from(self.0.slots[index].value_end);
+        Some(Value::Inline(self.0.bytes.slice(end - len..end)))
+    }
+
+    /// Returns the address of a child of a branch. `None` in a leaf.
+    ///
+    /// # Panics
+    /// There are not that many.
+    #[must_use]
+    pub fn child(&self, index: usize) -> Option<Cid> {
+        let hash = self.encoded_value(index).try_into().ok();
+        if self.level() == 0 { None } else { hash.map(Cid::from_hash) }
+    }
+
+    /// Returns how many pairs are under a child of a branch.
+    pub(crate) fn child_count(&self, index: usize) -> u64 {
+        self.0.counts[index]
+    }
+
+    /// Returns all that this branch says of a child. `None` in a leaf.
+    pub(crate) fn link(&self, index: usize, after: Option<&Bytes>) -> Option<Link> {
+        let after = match index.checked_sub(1) {
+            Some(before) => Some(self.key_bytes(before)),
+            None => after.cloned(),
+        };
+        let level = self.level().checked_sub(1)?;
+        let count = self.child_count(index);
+        Some(Link { cid: self.child(index)?, level, count, last: self.key_bytes(index), after })
+    }
+
+    /// Finds a key: its place, or the place where it would stand.
+    #[inline]
+    pub fn search(&self, key: &[u8]) -> Result<usize, usize> {
+        self.0
+            .slots
+            .binary_search_by(|slot| self.0.bytes[usize::from(slot.key)..usize::from(slot.key_end)].cmp(key))
+    }
+
+    /// Returns the place of the first key that is not less.
+    #[inline]
+    #[must_use]
+    pub fn lower_bound(&self, key: &[u8]) -> usize {
+        self.search(key).unwrap_or_else(|place| place)
+    }
+
+    /// Checks the page against the limits of a configuration.
+    ///
+    /// # Errors
+    /// A key, a value or the page is too long; or a value should not be out of line.
+    pub fn within(&self, config: &Config) -> Result<(), PageError> {
+        let (_, max) = config.window(self.level());
+        let Longest { key, inline, shortest_linked } = self.0.longest;
+        let most = |what, len: usize, limit: usize| {
+            let (len, limit) = (len as u64, limit as u64);
+            if len <= limit { Ok(()) } else { Err(PageError::Limit { what, len, limit }) }
+        };
+        most("a key", key, config.key_max as usize)?;
+        most("an inline value", inline, config.inline_max as usize)?;
+        most("the page's pairs", self.0.payload, max)?;
+        let limit = u64::from(config.inline_max) + 1;
+        if shortest_linked < limit {
+            return Err(PageError::Limit { what: "a value out of line", len: shortest_linked, limit });
+        }
+        Ok(())
+    }
+
+    /// Checks the page against the link that named it.
+    pub(crate) fn fits(&self, link: &Link) -> Result<(), PageError> {
+        let last =
+            self.0.slots.last().map(|slot| &self.0.bytes[usize::from(slot.key)..usize::from(slot.key_end)]);
+        if self.level() != link.level {
+            return Err(PageError::Promise("level"));
+        }
+        if self.count() != link.count {
+            return Err(PageError::Promise("count"));
+        }
+        if last != Some(&link.last[..]) {
+            return Err(PageError::Promise("last key"));
+        }
+        match &link.after {
+            Some(after) if self.key(0) <= &after[..] => Err(PageError::Promise("first key")),
+            _ => Ok(()),
+        }
+    }
+}
+
+struct Parts {
+    slots: Vec<Slot>,
+    counts: Vec<u64>,
+    count: u64,
+    longest: Longest,
+    payload: usize,
+}
+
+/// Offsets fit 16 bits because the page's length was checked against [`MAX_PAGE_BYTES`].
+#[expect(clippy::cast_possible_truncation)]
+const fn short(offset: usize) -> u16 {
+    offset as u16
+}
+
+fn keys(reader: &mut Reader<'_>) -> Result<(Vec<Slot>, usize), PageError> {
+    let len = reader.array()?;
+    let mut slots = Vec::with_capacity(len);
+    let mut before: Option<&[u8]> = None;
+    let mut longest = 0;
+    for index in 0..len {
+        let key = reader.bytes()?;
+        if before.is_some_and(|before| before >= key) {
+            return Err(PageError::KeyOrder { index });
+        }
+        before = Some(key);
+        longest = longest.max(key.len());
+        let end = reader.position();
+        slots.push(Slot { key: short(end - key.len()), key_end: short(end), value: 0, value_end: 0 });
+    }
+    Ok((slots, longest))
+}
+
+fn same_length(keys: usize, others: usize) -> Result<(), PageError> {
+    if keys == others { Ok(()) } else { Err(PageError::Lengths { keys, others }) }
+}
+
+fn leaf(reader: &mut Reader<'_>) -> Result<Parts, PageError> {
+    let keys_at = reader.position();
+    let (mut slots, key) = keys(reader)?;
+    let mut payload = reader.position() - keys_at;
+    let mut longest = Longest { key, inline: 0, shortest_linked: u64::MAX };
+    let values_at = reader.position();
+    same_length(slots.len(), reader.array()?)?;
+    for (index, slot) in slots.iter_mut().enumerate() {
+        slot.value = short(reader.position());
+        if reader.is_array() {
+            reader.array_of(2)?;
+            let len = reader.unsigned()?;
+            if len == 0 || len > MAX_VALUE_BYTES {
+                return Err(PageError::ValueLength { index, len });
+            }
+            reader.link()?;
+            longest.shortest_linked = longest.shortest_linked.min(len);
+        } else {
+            longest.inline = longest.inline.max(reader.bytes()?.len());
+        }
+        slot.value_end = short(reader.position());
+    }
+    let heads = 2 * cbor::head_len(slots.len() as u64);
+    payload = payload + (reader.position() - values_at) - heads;
+    Ok(Parts { count: slots.len() as u64, slots, counts: Vec::new(), longest, payload })
+}
+
+fn branch(reader: &mut Reader<'_>) -> Result<Parts, PageError> {
+    let keys_at = reader.position();
+    let (mut slots, key) = keys(reader)?;
+    let head = cbor::head_len(slots.len() as u64);
+    let payload = reader.position() - keys_at - head + slots.len() * BRANCH_PAIR_BYTES;
+    if slots.len() < 2 {
+        return Err(PageError::FewChildren(slots.len()));
+    }
+    same_length(slots.len(), reader.array()?)?;
+    for slot in &mut slots {
+        let link = reader.link()?;
+        let end = reader.position();
+        slot.value = short(end - link.as_bytes().len());
+        slot.value_end = short(end);
+    }
+    same_length(slots.len(), reader.array()?)?;
+    let mut counts = Vec::with_capacity(slots.len());
+    let mut count: u64 = 0;
+    for index in 0..slots.len() {
+        let under = reader.unsigned()?;
+        count = count.checked_add(under).filter(|_| under > 0).ok_or(PageError::Count { index })?;
+        counts.push(under);
+    }
+    let longest = Longest { key, inline: 0, shortest_linked: u64::MAX };
+    Ok(Parts { slots, counts, count, longest, payload })
+}

@@ -1,0 +1,105 @@
+//! Ranges of keys.
+
+use std::ops::{Bound, RangeBounds};
+
+use bytes::Bytes;
+
+/// The keys from one (included) up to another (excluded); without an upper end, all from the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The least key that belongs to it.
+    pub from: Bytes,
+    /// The least key behind it.
+    pub to: Option<Bytes>,
+}
+
+impl KeyRange {
+    /// Returns the range of all keys.
+    #[must_use]
+    pub const fn all() -> Self {
+        Self { from: Bytes::new(), to: None }
+    }
+
+    /// Returns the range of a single key.
+    #[must_use]
+    pub fn point(key: &[u8]) -> Self {
+        Self { from: Bytes::copy_from_slice(key), to: Some(successor(key)) }
+    }
+
+    /// Returns the range of all keys that begin with these bytes.
+    ///
+    /// ```
+    /// let range = prolly::KeyRange::prefix(b"way/");
+    /// assert!(range.contains(b"way/5") && !range.contains(b"way0"));
+    /// ```
+    #[must_use]
+    pub fn prefix(prefix: &[u8]) -> Self {
+        let mut end = prefix.to_vec();
+        while end.pop_if(|byte| *byte == u8::MAX).is_some() {}
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        let to = (!end.is_empty()).then(|| Bytes::from(end));
+        Self { from: Bytes::copy_from_slice(prefix), to }
+    }
+
+    /// Returns the range between any two bounds.
+    #[must_use]
+    pub fn new<K: AsRef<[u8]>>(bounds: &impl RangeBounds<K>) -> Self {
+        let copy = |key: &K| Bytes::copy_from_slice(key.as_ref());
+        let from = match bounds.start_bound() {
+            Bound::Included(key) => copy(key),
+            Bound::Excluded(key) => successor(key.as_ref()),
+            Bound::Unbounded => Bytes::new(),
+        };
+        let to = match bounds.end_bound() {
+            Bound::Included(key) => Some(successor(key.as_ref())),
+            Bound::Excluded(key) => Some(copy(key)),
+            Bound::Unbounded => None,
+        };
+        Self { from, to }
+    }
+
+    /// Tells whether a key belongs to the range.
+    #[must_use]
+    pub fn contains(&self, key: &[u8]) -> bool {
+        &self.from[..] <= key && !self.ends_before(key)
+    }
+
+    /// Tells whether no key belongs to the range.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| *to <= self.from)
+    }
+
+    /// Tells whether the range ends before this key.
+    pub(crate) fn ends_before(&self, key: &[u8]) -> bool {
+        self.to.as_ref().is_some_and(|to| &to[..] <= key)
+    }
+}
+
+/// Returns the least key that is greater.
+fn successor(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next.into()
+}
+
+/// Sorts ranges, leaves out the empty ones and unites those that touch.
+pub(crate) fn disjoint(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by(|a, b| a.from.cmp(&b.from));
+    let mut united: Vec<KeyRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match united.last_mut() {
+            Some(last) if last.to.as_ref().is_none_or(|to| *to >= range.from) => {
+                if last.to.as_ref().is_some_and(|to| range.to.as_ref().is_none_or(|end| end > to)) {
+                    last.to = range.to;
+                }
+            }
+            _ => united.push(range),
+        }
+    }
+    united
+}

@@ -1,0 +1,98 @@
+//! Operations that can wait for pages.
+//!
+//! Every reading operation takes steps. A step runs as far as the pages of a [`PageSource`] allow:
+//! to its result, or to the pages it lacks. Then it reports all that it can tell it will need, not
+//! only the first, and goes on once they are there. Whoever drives the operation decides where
+//! missing pages come from: a local store has them all, a remote peer sends them, and where a proof
+//! lacks one, the proof is refused. The operations themselves are the same.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use crate::cid::Cid;
+use crate::config::Config;
+use crate::error::{Error, StoreError};
+use crate::page::{Link, Page};
+use crate::store::PageSource;
+
+/// A step reports at most this many missing pages at once; it reports more when these are there.
+pub const MAX_FRONTIER: usize = 1024;
+
+/// How far an operation came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step<T> {
+    /// It has its result, or its next one.
+    Ready(T),
+    /// It needs these pages, and can go on when at least one of them is there.
+    Missing(Vec<Cid>),
+}
+
+impl<T> Step<T> {
+    /// Takes the result where every page must be at hand.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]: a page was not.
+    pub fn complete(self) -> Result<T, Error> {
+        match self {
+            Self::Ready(result) => Ok(result),
+            Self::Missing(cids) => Err(Error::Missing(cids.first().copied().unwrap_or_else(|| Cid::of(b"")))),
+        }
+    }
+}
+
+/// The missing pages seen so far, each once, in the order in which they are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Frontier {
+    order: Vec<Cid>,
+    seen: BTreeSet<Cid>,
+}
+
+impl Frontier {
+    pub(crate) fn add(&mut self, cid: Cid) {
+        if !self.is_full() && self.seen.insert(cid) {
+            self.order.push(cid);
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.order.len() >= MAX_FRONTIER
+    }
+
+    pub(crate) fn into_step<T>(self) -> Step<T> {
+        Step::Missing(self.order)
+    }
+}
+
+/// Opens the top page of a tree. `None`: it is missing.
+pub(crate) fn open_root<S>(source: &S, config: &Config, root: &Cid) -> Result<Option<Page>, Error>
+where
+    S: PageSource + ?Sized,
+{
+    let Some(page) = fetch(source, root)? else { return Ok(None) };
+    page.within(config).map_err(Error::page(root))?;
+    Ok(Some(page))
+}
+
+/// Opens a child, and checks it against the link. `None`: it is missing.
+pub(crate) fn open<S>(source: &S, config: &Config, link: &Link) -> Result<Option<Page>, Error>
+where
+    S: PageSource + ?Sized,
+{
+    let Some(page) = fetch(source, &link.cid)? else { return Ok(None) };
+    page.within(config).and_then(|()| page.fits(link)).map_err(Error::page(&link.cid))?;
+    Ok(Some(page))
+}
+
+fn fetch<S: PageSource + ?Sized>(source: &S, cid: &Cid) -> Result<Option<Page>, Error> {
+    source.page(cid).map_err(|error| match error {
+        StoreError::Page { cid, source } => Error::Page { cid, source },
+        other => Error::Store(other),
+    })
+}
+
+/// Returns what the parent of a tree's top page would say of it; `None` for the empty tree.
+pub(crate) fn root_link(page: &Page) -> Option<Link> {
+    let last: Bytes = page.last_key()?;
+    Some(Link { cid: *page.cid(), level: page.level(), count: page.count(), last, after: None })
+}

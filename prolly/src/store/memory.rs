@@ -1,0 +1,145 @@
+//! Pages in memory: for tests, for proofs, and for trees that need no disk.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+
+use super::{Commit, Note, PageSink, PageSource, PageStore};
+use crate::cid::Cid;
+use crate::error::StoreError;
+use crate::page::Page;
+
+/// A store that forgets everything when it is dropped.
+///
+/// ```
+/// use prolly::{Config, MemoryStore, Tree};
+/// let store = MemoryStore::new();
+/// let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+/// assert_eq!(tree.get(&store, b"b")?.as_deref(), Some(&b"2"[..]));
+/// # Ok::<(), prolly::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct MemoryStore(RwLock<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    pages: BTreeMap<Cid, Held>,
+    roots: BTreeMap<String, Cid>,
+    notes: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// Pages of trees are kept decoded; parts of long values are not pages of trees.
+#[derive(Debug)]
+enum Held {
+    Page(Page),
+    Bytes(Bytes),
+}
+
+impl MemoryStore {
+    /// Returns an empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns how many pages are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read().pages.len()
+    }
+
+    /// Tells whether no page is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the addresses of all pages, in order.
+    #[must_use]
+    pub fn cids(&self) -> Vec<Cid> {
+        self.read().pages.keys().copied().collect()
+    }
+
+    /// Drops a page.
+    pub fn remove(&self, cid: &Cid) {
+        self.write().pages.remove(cid);
+    }
+
+    // A panic elsewhere cannot leave the maps half-changed: every change is a single insertion.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PageSource for MemoryStore {
+    fn load(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.read().pages.get(cid).map(|held| match held {
+            Held::Page(page) => page.bytes().clone(),
+            Held::Bytes(bytes) => bytes.clone(),
+        }))
+    }
+
+    fn page(&self, cid: &Cid) -> Result<Option<Page>, StoreError> {
+        let bytes = match self.read().pages.get(cid) {
+            None => return Ok(None),
+            Some(Held::Page(page)) => return Ok(Some(page.clone())),
+            Some(Held::Bytes(bytes)) => bytes.clone(),
+        };
+        Page::decode(*cid, bytes).map(Some).map_err(|source| StoreError::Page { cid: *cid, source })
+    }
+
+    fn contains(&self, cid: &Cid) -> Result<bool, StoreError> {
+        Ok(self.read().pages.contains_key(cid))
+    }
+}
+
+impl PageSink for MemoryStore {
+    fn put(&self, cid: Cid, bytes: Bytes) -> Result<(), StoreError> {
+        let held = match Page::decode(cid, bytes.clone()) {
+            Ok(page) => Held::Page(page),
+            Err(_) => Held::Bytes(bytes),
+        };
+        self.write().pages.insert(cid, held);
+        Ok(())
+    }
+}
+
+impl PageStore for MemoryStore {
+    fn root(&self, name: &str) -> Result<Option<Cid>, StoreError> {
+        Ok(self.read().roots.get(name).copied())
+    }
+
+    fn notes(&self, prefix: &[u8]) -> Result<Vec<Note>, StoreError> {
+        let state = self.read();
+        let from = state.notes.range(prefix.to_vec()..);
+        let found = from.take_while(|(key, _)| key.starts_with(prefix));
+        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        let mut state = self.write();
+        for change in &commit.roots {
+            if state.roots.get(&change.name) != change.expected.as_ref() {
+                return Err(StoreError::Conflict { name: change.name.clone() });
+            }
+        }
+        for change in &commit.roots {
+            match change.new {
+                Some(new) => state.roots.insert(change.name.clone(), new),
+                None => state.roots.remove(&change.name),
+            };
+        }
+        for (key, value) in &commit.notes {
+            match value {
+                Some(value) => state.notes.insert(key.clone(), value.clone()),
+                None => state.notes.remove(key),
+            };
+        }
+        Ok(())
+    }
+}

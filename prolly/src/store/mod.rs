@@ -1,0 +1,118 @@
+//! Where pages are kept: the seam between trees and everything that holds pages.
+
+#[cfg(feature = "fjall")]
+pub(crate) mod fjall;
+mod layered;
+mod memory;
+
+use bytes::Bytes;
+
+pub use self::layered::{Counting, Layered, Overlay};
+pub use self::memory::MemoryStore;
+use crate::cid::Cid;
+use crate::error::StoreError;
+use crate::page::Page;
+
+/// Gives pages by their address. It may lack some: then the operation that asked says which.
+pub trait PageSource {
+    /// Returns the bytes of a page, after checking that they hash to the address. `None`: not here.
+    ///
+    /// # Errors
+    /// The store failed, or holds other bytes under this address.
+    fn load(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError>;
+
+    /// Returns a page of a tree, decoded. `None`: not here.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load), or the bytes are not a page of a tree.
+    fn page(&self, cid: &Cid) -> Result<Option<Page>, StoreError> {
+        let Some(bytes) = self.load(cid)? else { return Ok(None) };
+        Page::decode(*cid, bytes).map(Some).map_err(|source| StoreError::Page { cid: *cid, source })
+    }
+
+    /// Tells whether a page is here.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn contains(&self, cid: &Cid) -> Result<bool, StoreError> {
+        Ok(self.load(cid)?.is_some())
+    }
+}
+
+/// Takes new pages.
+pub trait PageSink {
+    /// Takes a page; it is readable at once, and durable after the next commit.
+    ///
+    /// The address must be that of the bytes: the caller has computed or checked it.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn put(&self, cid: Cid, bytes: Bytes) -> Result<(), StoreError>;
+}
+
+/// What becomes durable in one atomic step, together with the pages put before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// Named roots to change.
+    pub roots: Vec<RootChange>,
+    /// Small records of the application's, by key; `None` removes one.
+    pub notes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+/// A change of one named root, made only if it still is what the caller last saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootChange {
+    /// The name.
+    pub name: String,
+    /// What it must be now; `None`: it must not exist.
+    pub expected: Option<Cid>,
+    /// What it becomes; `None` removes it.
+    pub new: Option<Cid>,
+}
+
+/// A note: a key and the record under it.
+pub type Note = (Vec<u8>, Vec<u8>);
+
+/// Keeps pages, named roots and notes.
+pub trait PageStore: PageSource + PageSink {
+    /// Returns a named root.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn root(&self, name: &str) -> Result<Option<Cid>, StoreError>;
+
+    /// Returns the notes whose keys begin with a prefix, in order of their keys.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn notes(&self, prefix: &[u8]) -> Result<Vec<Note>, StoreError>;
+
+    /// Makes all pages put so far, the roots and the notes durable, in one atomic step.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if a root is not what was expected, with nothing changed; or the
+    /// store failed, and takes no more writes.
+    fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
+}
+
+macro_rules! forward {
+    ($($kind:ty),*) => {$(
+        impl<S: PageSource + ?Sized> PageSource for $kind {
+            fn load(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+                (**self).load(cid)
+            }
+            fn page(&self, cid: &Cid) -> Result<Option<Page>, StoreError> {
+                (**self).page(cid)
+            }
+            fn contains(&self, cid: &Cid) -> Result<bool, StoreError> {
+                (**self).contains(cid)
+            }
+        }
+        impl<S: PageSink + ?Sized> PageSink for $kind {
+            fn put(&self, cid: Cid, bytes: Bytes) -> Result<(), StoreError> {
+                (**self).put(cid, bytes)
+            }
+        }
+    )*};
+}
+forward!(&S, std::sync::Arc<S>, Box<S>);

@@ -1,0 +1,228 @@
+//! A tree: a configuration and a root, and what can be done with them where all pages are at hand.
+
+use std::ops::RangeBounds;
+
+use bytes::Bytes;
+
+use crate::build::Builder;
+use crate::cid::Cid;
+use crate::config::Config;
+use crate::diff::{Change, Diff};
+use crate::edit::Edit;
+use crate::error::Error;
+use crate::get::find;
+use crate::merge::Union;
+use crate::page::Value;
+use crate::range::KeyRange;
+use crate::scan::{Run, Scan};
+use crate::step::{Step, open_root};
+use crate::store::{PageSink, PageSource};
+use crate::value::ReadValue;
+
+/// An ordered map, named by the hash of its content.
+///
+/// Two trees with the same configuration hold the same pairs exactly if their roots are equal. A
+/// tree is a value: editing one makes another, and both can be read.
+///
+/// The methods here need all pages at hand and fail with [`Error::Missing`] where one is not. The
+/// operations they drive ([`Get`](crate::Get), [`Scan`], [`Diff`], [`Edit`], [`Union`]) can wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tree {
+    /// The limits that decide where pages end.
+    pub config: Config,
+    /// The address of the top page.
+    pub root: Cid,
+}
+
+impl Tree {
+    /// Names a tree.
+    #[must_use]
+    pub const fn new(config: Config, root: Cid) -> Self {
+        Self { config, root }
+    }
+
+    /// Makes the tree without pairs.
+    ///
+    /// # Errors
+    /// The configuration allows no trees, or the store failed.
+    pub fn empty<W: PageSink + ?Sized>(sink: &W, config: Config) -> Result<Self, Error> {
+        config.validate()?;
+        let page = crate::chunker::encode(0, &[], &[], &[]);
+        let root = Cid::of(&page);
+        sink.put(root, page.into())?;
+        Ok(Self { config, root })
+    }
+
+    /// Builds a tree from pairs in ascending order of their keys. See [`Builder`] for pairs that
+    /// come one by one.
+    ///
+    /// # Errors
+    /// The keys do not ascend, a key or value is too long, or the store failed.
+    pub fn build<W, K, V>(
+        sink: &W,
+        config: Config,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, Error>
+    where
+        W: PageSink + ?Sized,
+        K: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let mut builder = Builder::new(sink, config)?;
+        for (key, value) in pairs {
+            builder.push(key.as_ref(), value.as_ref())?;
+        }
+        builder.finish()
+    }
+
+    /// Returns the value of a key. Costs one page per level.
+    ///
+    /// # Errors
+    /// A page is missing or damaged, or the store failed. So for every method below.
+    pub fn get<S: PageSource + ?Sized>(&self, source: &S, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        match find(self, key, source)?.complete()? {
+            Some(value) => read(source, value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns how many pairs there are. Costs the top page.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn count<S: PageSource + ?Sized>(&self, source: &S) -> Result<u64, Error> {
+        let page = open_root(source, &self.config, &self.root)?;
+        page.map(|page| page.count()).ok_or(Error::Missing(self.root))
+    }
+
+    /// Iterates over the pairs between two bounds, in order. Costs the pages that hold them.
+    ///
+    /// ```
+    /// use prolly::{Config, MemoryStore, Tree};
+    /// let store = MemoryStore::new();
+    /// let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let pairs: Result<Vec<_>, _> = tree.range(&store, "b"..).collect();
+    /// assert_eq!(pairs?.len(), 2);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    pub fn range<S, K>(&self, source: S, bounds: impl RangeBounds<K>) -> Pairs<S>
+    where
+        S: PageSource,
+        K: AsRef<[u8]>,
+    {
+        self.ranges(source, vec![KeyRange::new(&bounds)])
+    }
+
+    /// Iterates over the pairs in any of these ranges, in order.
+    pub fn ranges<S: PageSource>(&self, source: S, ranges: Vec<KeyRange>) -> Pairs<S> {
+        Pairs { scan: Scan::new(*self, ranges), source, run: None }
+    }
+
+    /// Puts values under keys, or removes the keys given with `None`; returns the new tree.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get), or a key or value is too long.
+    pub fn edit<S, K, V>(
+        &self,
+        store: &S,
+        edits: impl IntoIterator<Item = (K, Option<V>)>,
+    ) -> Result<Self, Error>
+    where
+        S: PageSource + PageSink + ?Sized,
+        K: Into<Bytes>,
+        V: Into<Bytes>,
+    {
+        Edit::new(*self, edits)?.step(store, store)?.complete()
+    }
+
+    /// Iterates over what differs between this tree (left) and another (right). Costs the pages that
+    /// only one of them has.
+    ///
+    /// # Errors
+    /// [`Error::ConfigMismatch`]: the trees have different configurations.
+    pub fn diff<S: PageSource>(&self, other: &Self, source: S) -> Result<Changes<S>, Error> {
+        Ok(Changes { diff: Diff::new(*self, *other)?, source })
+    }
+
+    /// Returns the union of this tree and another. See [`Union`] for the resolver.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get), or [`Error::ConfigMismatch`].
+    pub fn union<S, W>(
+        &self,
+        other: &Self,
+        source: &S,
+        sink: &W,
+        resolve: impl FnMut(&[u8], Bytes, Bytes) -> Bytes,
+    ) -> Result<Self, Error>
+    where
+        S: PageSource + ?Sized,
+        W: PageSink + ?Sized,
+    {
+        Union::new(*self, *other, resolve)?.step(source, sink)?.complete()
+    }
+}
+
+/// Reads a value wherever it lives.
+///
+/// # Errors
+/// A page is missing or damaged, or the store failed.
+pub fn read<S: PageSource + ?Sized>(source: &S, value: Value) -> Result<Bytes, Error> {
+    match value {
+        Value::Inline(bytes) => Ok(bytes),
+        linked @ Value::Linked(..) => ReadValue::new(linked).step(source)?.complete(),
+    }
+}
+
+/// Iterates over pairs of a tree. After an error it ends.
+#[derive(Debug)]
+pub struct Pairs<S> {
+    scan: Scan,
+    source: S,
+    run: Option<Run>,
+}
+
+impl<S: PageSource> Pairs<S> {
+    fn advance(&mut self) -> Result<Option<(Bytes, Bytes)>, Error> {
+        loop {
+            if let Some((key, value)) = self.run.as_mut().and_then(Run::pop) {
+                return Ok(Some((key, read(&self.source, value)?)));
+            }
+            self.run = self.scan.step(&self.source).and_then(Step::complete)?;
+            if self.run.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl<S: PageSource> Iterator for Pairs<S> {
+    type Item = Result<(Bytes, Bytes), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance();
+        if next.is_err() {
+            self.scan.stop();
+        }
+        next.transpose()
+    }
+}
+
+/// Iterates over what differs between two trees. After an error it ends.
+#[derive(Debug)]
+pub struct Changes<S> {
+    diff: Diff,
+    source: S,
+}
+
+impl<S: PageSource> Iterator for Changes<S> {
+    type Item = Result<Change, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.diff.step(&self.source).and_then(Step::complete);
+        if next.is_err() {
+            self.diff.stop();
+        }
+        next.transpose()
+    }
+}
