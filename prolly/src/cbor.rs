@@ -313,11 +313,8 @@ pub fn put_unsigned(out: &mut Vec<u8>, value: u64) {
 /// Appends an integer.
 #[inline]
 pub fn put_signed(out: &mut Vec<u8>, value: i64) {
-    if value < 0 {
-        put_head(out, NEGATIVE, value.unsigned_abs() - 1)
-    } else {
-        put_unsigned(out, value.unsigned_abs())
-    }
+    let (major, number) = if value < 0 { (NEGATIVE, -1 - value) } else { (UNSIGNED, value) };
+    put_head(out, major, number.unsigned_abs());
 }
 
 /// Appends a byte string.

@@ -1,6 +1,56 @@
-//! The DAG record: one version of one element, and its one encoding.
+//! The record that everything else follows from: one version of one element.
 
+mod codec;
+mod order;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use self::codec::EntryError;
+pub(crate) use self::codec::{put_tags, read_tags, single_coord};
+pub(crate) use self::order::{Known, shown, superseded};
 use crate::model::{ElementId, Payload};
+
+/// Names one version of one element: the BLAKE3-256 hash of its record, written as 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub(crate) [u8; 32]);
+
+impl Version {
+    /// Returns the bytes of the hash.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({self})")
+    }
+}
+
+/// A text that names no version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` names no version: expected 64 hexadecimal digits")]
+pub struct ParseVersionError {
+    /// What was given.
+    pub text: String,
+}
+
+impl FromStr for Version {
+    type Err = ParseVersionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseVersionError> {
+        let hash = blake3::Hash::from_hex(text).ok().filter(|_| text.len() == 64);
+        hash.map(|hash| Self(*hash.as_bytes())).ok_or_else(|| ParseVersionError { text: text.to_owned() })
+    }
+}
 
 /// One version of one element.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +68,19 @@ pub struct Entry {
 pub enum Origin {
     /// Read from a file: ordered by its OSM version, without links.
     Imported(OsmMeta),
+    /// Made here or by a peer.
+    Edited(EditMeta),
+}
+
+/// What an edit says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EditMeta {
+    /// The versions it replaces, ascending; none for a new element.
+    pub links: Vec<Version>,
+    /// The changeset it belongs to.
+    pub changeset: Option<u64>,
+    /// When it was made, in seconds since 1970.
+    pub timestamp: i64,
 }
 
 /// What an OSM file says of a version beside its content. Public extracts leave most of it out.
@@ -33,4 +96,59 @@ pub struct OsmMeta {
     pub uid: Option<u64>,
     /// The name of the user who made it.
     pub user: Option<String>,
+}
+
+impl Entry {
+    /// Returns the versions this one says it replaces.
+    #[must_use]
+    pub fn links(&self) -> &[Version] {
+        match &self.origin {
+            Origin::Imported(_) => &[],
+            Origin::Edited(meta) => &meta.links,
+        }
+    }
+
+    /// Returns the changeset, if one is known.
+    #[must_use]
+    pub const fn changeset(&self) -> Option<u64> {
+        match &self.origin {
+            Origin::Imported(meta) => meta.changeset,
+            Origin::Edited(meta) => meta.changeset,
+        }
+    }
+
+    /// Returns when the version was made, in seconds since 1970, if that is known.
+    #[must_use]
+    pub const fn timestamp(&self) -> Option<i64> {
+        match &self.origin {
+            Origin::Imported(meta) => meta.timestamp,
+            Origin::Edited(meta) => Some(meta.timestamp),
+        }
+    }
+
+    /// Computes the version: the hash of the record.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Entry, ElementId, Origin, OsmMeta, Payload, Tags};
+    /// let entry = Entry {
+    ///     element: ElementId::node(1),
+    ///     payload: Some(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() }),
+    ///     origin: Origin::Imported(OsmMeta::default()),
+    /// };
+    /// assert_eq!(entry.version(), entry.clone().version());
+    /// # Ok::<(), osmdb::CoordError>(())
+    /// ```
+    #[must_use]
+    pub fn version(&self) -> Version {
+        version_of(self.element, &self.encode().0)
+    }
+}
+
+/// Computes the version of an element's record from its body.
+pub(crate) fn version_of(element: ElementId, body: &[u8]) -> Version {
+    let mut head = Vec::with_capacity(16);
+    codec::put_head(&mut head, element);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&head).update(body);
+    Version(*hasher.finalize().as_bytes())
 }

@@ -1,0 +1,262 @@
+//! Adding entries to a database: which trees change, and how.
+//!
+//! Imports, edits and merges all end here, so all of them derive the same views. First the entries
+//! are sorted and compared with what is known of each element: that gives the new heads, what
+//! becomes history, and which references come and go. From these follow the places where the spatial
+//! tree must be looked at again: changed elements, elements whose users changed, and the ways of
+//! nodes that moved. There the pairs that it has and the pairs that it should have are derived by
+//! the same function, from the database before and after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use prolly::{Edit, KeyRange, PageSink, PageSource, Tree};
+
+use super::snapshot::{Snapshot, parse_history};
+use crate::entry::{Known, superseded};
+use crate::error::Error;
+use crate::model::{ElementId, Kind};
+use crate::root::{Counts, Root, Trees};
+use crate::views::derive::{shown_coord, spatial_pairs};
+use crate::views::keys;
+
+/// Elements are looked up this many at a time, to bound memory.
+const CHUNK: usize = 20_000;
+
+/// What a batch of entries did to a database.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub(crate) root: Root,
+    /// How many of the entries were new.
+    pub(crate) gained: u64,
+    /// The elements that have become forks, in order.
+    pub(crate) forked: Vec<ElementId>,
+}
+
+/// Adds entries to the database at a root; new pages go to the store, nothing is committed.
+pub(crate) fn apply<S>(store: &S, root: &Root, mut new: Vec<Known>) -> Result<Applied, Error>
+where
+    S: PageSource + PageSink,
+{
+    new.sort_unstable_by(|a, b| (a.entry.element, a.version).cmp(&(b.entry.element, b.version)));
+    new.dedup_by(|a, b| a.entry.element == b.entry.element && a.version == b.version);
+    let old = Snapshot::of(store, root.clone());
+    let mut changes = Changes { counts: root.counts, ..Changes::default() };
+    let mut rest = new.into_iter().peekable();
+    loop {
+        let mut groups: Vec<(ElementId, Vec<Known>)> = Vec::new();
+        while let Some(known) = rest.peek() {
+            let element = known.entry.element;
+            let same = groups.last_mut().filter(|(last, _)| *last == element);
+            match same {
+                Some((_, group)) => group.extend(rest.next()),
+                None if groups.len() == CHUNK => break,
+                None => groups.push((element, rest.next().into_iter().collect())),
+            }
+        }
+        if groups.is_empty() {
+            break;
+        }
+        changes.add(&old, groups)?;
+    }
+    changes.finish(store, &old)
+}
+
+/// Puts and removals, in any order.
+type Edits = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+#[derive(Default)]
+struct Changes {
+    counts: Counts,
+    gained: u64,
+    forked: Vec<ElementId>,
+    heads: Edits,
+    history: Edits,
+    refs: Edits,
+    changes: Edits,
+    /// Nodes and ways whose pairs in the spatial tree may change.
+    touched: Vec<ElementId>,
+    /// Nodes that are shown elsewhere than before.
+    moved: Vec<u64>,
+}
+
+impl Changes {
+    /// Compares the new versions of some elements with what is known of these, both in order.
+    fn add<S>(&mut self, old: &Snapshot<&S>, groups: Vec<(ElementId, Vec<Known>)>) -> Result<(), Error>
+    where
+        S: PageSource,
+    {
+        let elements = || groups.iter().map(|(element, _)| *element);
+        let mut heads = old.heads_of(elements()).peekable();
+        let prefixes = elements().map(|element| KeyRange::prefix(&keys::element(element))).collect();
+        let history = old.root().trees.history.ranges(old.source(), prefixes);
+        let mut history = history.map(|pair| parse_history(pair?)).peekable();
+        for (element, new) in groups {
+            let head = heads.next_if(|head| head.as_ref().map_or(true, |(found, _)| *found == element));
+            let value = head.transpose()?.map(|(_, value)| value);
+            let mut replaced = Vec::new();
+            while let Some(known) =
+                history.next_if(|known| known.as_ref().map_or(true, |known| known.entry.element == element))
+            {
+                replaced.push(known?);
+            }
+            self.add_element(element, value.as_ref(), replaced, new)?;
+        }
+        Ok(())
+    }
+
+    fn add_element(
+        &mut self,
+        element: ElementId,
+        old_value: Option<&Bytes>,
+        replaced: Vec<Known>,
+        new: Vec<Known>,
+    ) -> Result<(), Error> {
+        let old_heads = match old_value {
+            Some(value) => Known::decode_heads(element, value).map_err(Error::entry(element))?,
+            None => Vec::new(),
+        };
+        let known: BTreeSet<_> = old_heads.iter().chain(&replaced).map(|known| known.version).collect();
+        let before = State::of(&old_heads);
+        let old_links = links(&old_heads);
+        let old_len = old_heads.len() + replaced.len();
+        let first_new = old_len;
+        let mut all = old_heads;
+        let first_replaced = all.len();
+        all.extend(replaced);
+        all.extend(new.into_iter().filter(|new| !known.contains(&new.version)));
+        if all.len() == old_len {
+            return Ok(());
+        }
+        self.note_new(element, &all[first_new..]);
+        let superseded = superseded(&all);
+        let mut heads = Vec::new();
+        for (index, (known, superseded)) in all.into_iter().zip(superseded).enumerate() {
+            if !superseded {
+                heads.push(known);
+            } else if !(first_replaced..first_new).contains(&index) {
+                self.history.push((keys::history(element, &known.version), Some(known.body)));
+            }
+        }
+        heads.sort_unstable_by_key(|known| known.version);
+        let value = Known::encode_heads(heads.iter());
+        let after = State::of(&heads);
+        before.count(&mut self.counts, element.kind, u64::wrapping_sub);
+        after.count(&mut self.counts, element.kind, u64::wrapping_add);
+        if after.heads > 1 && before.heads < 2 {
+            self.forked.push(element);
+        }
+        self.note_references(element, &old_links, &links(&heads));
+        if element.kind == Kind::Node {
+            let old = old_value.map(|value| shown_coord(element, value)).transpose()?.flatten();
+            if old != shown_coord(element, &value)? {
+                self.moved.push(element.id);
+            }
+        }
+        if matches!(element.kind, Kind::Node | Kind::Way) {
+            self.touched.push(element);
+        }
+        self.heads.push((keys::element(element).to_vec(), Some(value)));
+        Ok(())
+    }
+
+    fn note_new(&mut self, element: ElementId, new: &[Known]) {
+        self.gained += new.len() as u64;
+        self.counts.entries += new.len() as u64;
+        for known in new {
+            if let Some(changeset) = known.entry.changeset() {
+                self.changes.push((keys::change(changeset, element, &known.version), Some(Vec::new())));
+            }
+        }
+    }
+
+    fn note_references(&mut self, source: ElementId, old: &BTreeSet<ElementId>, new: &BTreeSet<ElementId>) {
+        for target in old.symmetric_difference(new) {
+            let value = new.contains(target).then(Vec::new);
+            self.refs.push((keys::reference(*target, source), value));
+            if matches!(target.kind, Kind::Node | Kind::Way) {
+                self.touched.push(*target);
+            }
+        }
+    }
+
+    /// Writes the trees.
+    fn finish<S>(mut self, store: &S, old: &Snapshot<&S>) -> Result<Applied, Error>
+    where
+        S: PageSource + PageSink,
+    {
+        let Trees { heads, history, spatial, refs, changes } = old.root().trees;
+        let trees = Trees {
+            heads: edit(store, heads, self.heads)?,
+            history: edit(store, history, self.history)?,
+            spatial,
+            refs: edit(store, refs, self.refs)?,
+            changes: edit(store, changes, self.changes)?,
+        };
+        let mut root = Root { name: old.root().name.clone(), trees, counts: self.counts };
+        let new = Snapshot::of(store, root.clone());
+        // In an empty database all ways are new, and touched already.
+        if old.root().counts.entries > 0 {
+            for way in new.references(self.moved.iter().copied().map(ElementId::node), &[Kind::Way]) {
+                self.touched.push(way?.1);
+            }
+        }
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        root.trees.spatial = edit(store, spatial, spatial_edits(old, &new, &self.touched)?)?;
+        Ok(Applied { root, gained: self.gained, forked: self.forked })
+    }
+}
+
+/// Returns what changes in the spatial tree for some elements.
+fn spatial_edits<S: PageSource>(
+    old: &Snapshot<&S>,
+    new: &Snapshot<&S>,
+    touched: &[ElementId],
+) -> Result<Edits, Error> {
+    let mut edits = Edits::new();
+    for elements in touched.chunks(CHUNK) {
+        let before = if old.root().counts.entries > 0 { spatial_pairs(old, elements)? } else { BTreeMap::new() };
+        let after = spatial_pairs(new, elements)?;
+        edits.extend(before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), None)));
+        let changed = after.into_iter().filter(|(key, value)| before.get(key) != Some(value));
+        edits.extend(changed.map(|(key, value)| (key, Some(value))));
+    }
+    Ok(edits)
+}
+
+fn edit<S: PageSource + PageSink>(store: &S, tree: Tree, edits: Edits) -> Result<Tree, Error> {
+    Ok(Edit::new(tree, edits)?.step(store, store)?.complete()?)
+}
+
+/// Returns what the live heads of an element name.
+fn links(heads: &[Known]) -> BTreeSet<ElementId> {
+    heads.iter().filter_map(|known| known.entry.payload.as_ref()).flat_map(|payload| payload.references()).collect()
+}
+
+/// How an element counts.
+struct State {
+    heads: usize,
+    live: bool,
+}
+
+impl State {
+    fn of(heads: &[Known]) -> Self {
+        Self { heads: heads.len(), live: heads.iter().any(|known| known.entry.payload.is_some()) }
+    }
+
+    fn count(&self, counts: &mut Counts, kind: Kind, change: impl Fn(u64, u64) -> u64) {
+        if self.heads == 0 {
+            return;
+        }
+        let count = match (self.live, kind) {
+            (false, _) => &mut counts.deleted,
+            (true, Kind::Node) => &mut counts.nodes,
+            (true, Kind::Way) => &mut counts.ways,
+            (true, Kind::Relation) => &mut counts.relations,
+            (true, Kind::Changeset) => &mut counts.changesets,
+        };
+        *count = change(*count, 1);
+        counts.forks = change(counts.forks, u64::from(self.heads > 1));
+    }
+}

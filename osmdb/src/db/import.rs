@@ -1,0 +1,64 @@
+//! Reading OSM files into a database.
+
+use std::path::Path;
+
+use prolly::PageStore;
+
+use super::Db;
+use crate::entry::Known;
+use crate::error::Error;
+use crate::io::Reader;
+use crate::model::ElementId;
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// How many versions the files hold.
+    pub read: u64,
+    /// How many of them were new.
+    pub gained: u64,
+    /// The elements that have become forks, in order.
+    pub forked: Vec<ElementId>,
+}
+
+impl<S: PageStore> Db<S> {
+    /// Imports OSM files (`.osm.pbf`, `.osm`, `.osm.gz`, `.osm.bz2`, told apart by their content) in
+    /// one commit. Imported entries carry nothing of this machine or this moment, so the same files
+    /// give the same root everywhere.
+    ///
+    /// While it reads, it reports how many bytes of all files it has read, and how many there are.
+    ///
+    /// ```
+    /// use osmdb::{Db, ElementId};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("village.osm");
+    /// std::fs::write(&path, r#"<osm version="0.6"><node id="1" version="2" lat="42.5" lon="1.5"/></osm>"#)?;
+    /// let db = Db::in_memory("osm")?;
+    /// assert_eq!(db.import(&[&path], |_read, _total| {})?.gained, 1);
+    /// assert_eq!(db.get(ElementId::node(1))?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file cannot be read, or the store fails; the database is as it was.
+    pub fn import<P: AsRef<Path>>(&self, files: &[P], mut progress: impl FnMut(u64, u64)) -> Result<Imported, Error> {
+        let readers = files.iter().map(Reader::open).collect::<Result<Vec<_>, _>>()?;
+        let total = readers.iter().map(Reader::total).sum();
+        let mut before = 0;
+        let mut new = Vec::new();
+        for mut reader in readers {
+            while let Some(entry) = reader.next() {
+                new.push(Known::new(entry?));
+                if new.len() % 1024 == 0 {
+                    progress(before + reader.position(), total);
+                }
+            }
+            before += reader.total();
+        }
+        progress(total, total);
+        let read = new.len() as u64;
+        let _turn = self.write_turn();
+        let applied = self.add(&self.store, new, "import", None)?;
+        Ok(Imported { read, gained: applied.gained, forked: applied.forked })
+    }
+}

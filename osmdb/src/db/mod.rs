@@ -1,0 +1,196 @@
+//! A database: entries and the trees that follow from them, in a store.
+
+mod apply;
+mod import;
+mod merge;
+mod query;
+mod reflog;
+mod snapshot;
+mod verify;
+mod write;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prolly::{
+    Cid, Commit, Config, FjallStore, MemoryStore, PageSink, PageSource, PageStore, RootChange, Tree,
+};
+
+pub use self::import::Imported;
+pub use self::merge::Merged;
+pub use self::query::{Feature, Query};
+pub use self::reflog::Reflog;
+pub use self::snapshot::{Head, Snapshot};
+pub use self::verify::Verified;
+pub use self::write::{Replaces, Write};
+use crate::entry::Known;
+use crate::error::Error;
+use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
+use apply::Applied;
+
+/// The store's name for the root of the database.
+const MAIN: &str = "main";
+
+/// A database of OpenStreetMap elements with all their versions.
+///
+/// Every change is one commit: readers see the root before it or after it, and what a method has
+/// returned survives a crash. A database may be shared between threads; writes take turns.
+///
+/// ```
+/// use osmdb::{Db, ElementId};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("osm.db");
+/// let db = Db::create_or_open(&path)?;
+/// assert!(db.get(ElementId::node(1))?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Db<S = FjallStore> {
+    store: S,
+    root: RwLock<Root>,
+    /// Held while a change is made.
+    writing: Mutex<()>,
+    ids: Mutex<write::NewIds>,
+}
+
+impl Db<FjallStore> {
+    /// Opens the database in a directory.
+    ///
+    /// # Errors
+    /// There is none, another process has it open, or it is damaged.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        let store = FjallStore::open_existing(dir.as_ref())?;
+        Self::with_store(store, crate::root::DEFAULT_NAME)
+    }
+
+    /// Opens the database in a directory, or creates an empty one named `osm` there.
+    ///
+    /// # Errors
+    /// The directory holds something else, another process has it open, or it is damaged.
+    pub fn create_or_open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::with_store(FjallStore::open(dir.as_ref())?, crate::root::DEFAULT_NAME)
+    }
+}
+
+impl Db<MemoryStore> {
+    /// Creates an empty database that is forgotten when it is dropped.
+    ///
+    /// # Errors
+    /// The name is empty or too long.
+    pub fn in_memory(name: &str) -> Result<Self, Error> {
+        Self::with_store(MemoryStore::new(), name)
+    }
+}
+
+impl<S: PageStore> Db<S> {
+    /// Opens the database in a store, or creates an empty one there with this name. The name of a
+    /// database that is there already stays as it is.
+    ///
+    /// # Errors
+    /// The store fails or is damaged, or the name is empty or too long.
+    pub fn with_store(store: S, name: &str) -> Result<Self, Error> {
+        let root = match store.root(MAIN)? {
+            Some(cid) => Snapshot::open(&store, cid)?.root().clone(),
+            None => create(&store, name)?,
+        };
+        let ids = Mutex::new(write::NewIds::default());
+        Ok(Self { store, root: RwLock::new(root), writing: Mutex::new(()), ids })
+    }
+
+    /// Returns the store.
+    #[must_use]
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Returns the root: equal roots mean equal databases.
+    #[must_use]
+    pub fn root(&self) -> Cid {
+        self.root_record().cid()
+    }
+
+    /// Returns how many elements and versions there are.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.root_record().counts
+    }
+
+    fn root_record(&self) -> Root {
+        self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the database as it is now. Later changes do not reach it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<&S> {
+        Snapshot::of(&self.store, self.root_record())
+    }
+
+    /// Returns all heads of an element. See [`Snapshot::get`].
+    ///
+    /// # Errors
+    /// A page is missing or damaged.
+    pub fn get(&self, element: crate::model::ElementId) -> Result<Vec<Head>, Error> {
+        self.snapshot().get(element)
+    }
+
+    /// Returns the roots that the database had, the oldest first.
+    ///
+    /// # Errors
+    /// The store fails, or a record is damaged.
+    pub fn reflog(&self) -> Result<Vec<Reflog>, Error> {
+        reflog::read(&self.store)
+    }
+
+    fn write_turn(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds entries in one commit, with pages of the store seen through `pages`. The caller has the
+    /// turn to write.
+    fn add<P>(&self, pages: &P, new: Vec<Known>, what: &str, merged: Option<Cid>) -> Result<Applied, Error>
+    where
+        P: PageSource + PageSink,
+    {
+        let old = self.root_record();
+        let applied = apply::apply(pages, &old, new)?;
+        let (before, after) = (old.cid(), applied.root.cid());
+        if before == after && merged.is_none() {
+            return Ok(applied);
+        }
+        let number = reflog::read(&self.store)?.last().map_or(0, |last| last.number + 1);
+        let log = Reflog { number, root: after, what: what.to_owned(), time: now(), merged };
+        self.store.put(after, applied.root.encode().into())?;
+        let change = RootChange { name: MAIN.to_owned(), expected: Some(before), new: Some(after) };
+        self.store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = applied.root.clone();
+        Ok(applied)
+    }
+}
+
+fn create<S: PageStore>(store: &S, name: &str) -> Result<Root, Error> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        return Err(Error::Name);
+    }
+    let root = empty_root(store, name, Config::default())?;
+    let cid = root.cid();
+    store.put(cid, root.encode().into())?;
+    let log = Reflog { number: 0, root: cid, what: "create".to_owned(), time: now(), merged: None };
+    let change = RootChange { name: MAIN.to_owned(), expected: None, new: Some(cid) };
+    store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
+    Ok(root)
+}
+
+/// Writes the pages of a database without entries.
+fn empty_root<W: PageSink>(sink: &W, name: &str, config: Config) -> Result<Root, Error> {
+    sink.put(config.cid(), config.encode().into())?;
+    let empty = Tree::empty(sink, config)?;
+    let trees = Trees { heads: empty, history: empty, spatial: empty, refs: empty, changes: empty };
+    Ok(Root { name: name.to_owned(), trees, counts: Counts::default() })
+}
+
+/// Returns the seconds since 1970. The clock dates edits and the reflog, and decides nothing.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

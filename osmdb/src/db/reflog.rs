@@ -1,0 +1,55 @@
+//! Which roots a database had, and where each came from. Local to it: never hashed, never synced.
+
+use prolly::cbor::{CborError, Reader, put_array, put_link, put_optional, put_signed, put_text};
+use prolly::{Cid, Note, PageStore};
+
+use crate::error::Error;
+
+const PREFIX: &[u8] = b"reflog/";
+
+/// One change of the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reflog {
+    /// Its number: 0 for the creation.
+    pub number: u64,
+    /// The root since then.
+    pub root: Cid,
+    /// What was done: `create`, `import`, `edit`, `merge`.
+    pub what: String,
+    /// When, in seconds since 1970.
+    pub time: i64,
+    /// The root that was merged.
+    pub merged: Option<Cid>,
+}
+
+impl Reflog {
+    pub(crate) fn note(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let mut out = Vec::with_capacity(100);
+        put_array(&mut out, 4);
+        put_link(&mut out, &self.root);
+        put_text(&mut out, &self.what);
+        put_signed(&mut out, self.time);
+        put_optional(&mut out, self.merged.as_ref(), put_link);
+        ([PREFIX, &self.number.to_be_bytes()].concat(), Some(out))
+    }
+
+    fn parse((key, value): &Note) -> Result<Self, Error> {
+        let number = key.strip_prefix(PREFIX).and_then(|number| number.try_into().ok());
+        let number = number.map_or(u64::MAX, u64::from_be_bytes);
+        Self::read(number, value).map_err(|_| Error::Reflog { number })
+    }
+
+    fn read(number: u64, value: &[u8]) -> Result<Self, CborError> {
+        let mut reader = Reader::new(value);
+        reader.array_of(4)?;
+        let (root, what) = (reader.link()?, reader.text()?.to_owned());
+        let (time, merged) = (reader.signed()?, reader.optional(Reader::link)?);
+        reader.end()?;
+        Ok(Self { number, root, what, time, merged })
+    }
+}
+
+/// Returns all changes of the root, the oldest first.
+pub(crate) fn read<S: PageStore>(store: &S) -> Result<Vec<Reflog>, Error> {
+    store.notes(PREFIX)?.iter().map(Reflog::parse).collect()
+}

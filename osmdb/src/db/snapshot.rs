@@ -1,0 +1,181 @@
+//! A database as it is at one root. Reads pages from anywhere.
+
+use bytes::Bytes;
+use prolly::{Cid, KeyRange, PageSource, Tree, TreeStats};
+
+use super::query::Query;
+use crate::entry::{Entry, Known, Version};
+use crate::error::Error;
+use crate::model::{BBox, ElementId, Kind};
+use crate::root::{RawRoot, Root, RootError};
+use crate::views::keys;
+
+/// A database as it is at one root: it does not change, whatever is written meanwhile.
+///
+/// ```
+/// use osmdb::{BBox, Coord, Db, ElementId, Payload, Tags};
+/// let db = Db::in_memory("osm")?;
+/// let tags = Tags::from([("natural", "peak")]);
+/// let peak = db.create(Payload::Node { coord: Coord::new(425_900_000, 15_600_000)?, tags })?;
+/// let snapshot = db.snapshot();
+/// assert_eq!(snapshot.get(peak)?.len(), 1);
+/// let found: Result<Vec<_>, _> = snapshot.query("1.5,42.5,1.6,42.6".parse()?).collect();
+/// assert_eq!(found?.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Snapshot<S> {
+    source: S,
+    root: Root,
+}
+
+/// A version that no other version of its element replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The version.
+    pub version: Version,
+    /// The record.
+    pub entry: Entry,
+}
+
+impl From<Known> for Head {
+    fn from(known: Known) -> Self {
+        Self { version: known.version, entry: known.entry }
+    }
+}
+
+impl<S: PageSource> Snapshot<S> {
+    pub(crate) const fn of(source: S, root: Root) -> Self {
+        Self { source, root }
+    }
+
+    /// Opens a database at a root, with pages from any source.
+    ///
+    /// # Errors
+    /// The root's record or its configuration is missing or damaged.
+    pub fn open(source: S, cid: Cid) -> Result<Self, Error> {
+        let damaged = |source: RootError| Error::Root { cid, source };
+        let load = |cid: Cid| source.load(&cid)?.ok_or(Error::Tree(prolly::Error::Missing(cid)));
+        let raw = RawRoot::decode(&load(cid)?).map_err(damaged)?;
+        let config = load(raw.config)?;
+        let root = raw.with_config(&config).map_err(damaged)?;
+        Ok(Self { source, root })
+    }
+
+    /// Returns the root record.
+    #[must_use]
+    pub const fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Returns where the pages come from.
+    pub const fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// Returns all heads of an element, sorted by version; none if it never existed. Several heads
+    /// are a fork; a head without payload is a deletion. Costs one page per level of the tree.
+    ///
+    /// # Errors
+    /// A page is missing or damaged.
+    pub fn get(&self, element: ElementId) -> Result<Vec<Head>, Error> {
+        let value = self.root.trees.heads.get(&self.source, &keys::element(element))?;
+        let Some(value) = value else { return Ok(Vec::new()) };
+        let heads = Known::decode_heads(element, &value).map_err(Error::entry(element))?;
+        Ok(heads.into_iter().map(Head::from).collect())
+    }
+
+    /// Returns the versions of an element that others have replaced, sorted by version.
+    ///
+    /// # Errors
+    /// A page is missing or damaged.
+    pub fn replaced(&self, element: ElementId) -> Result<Vec<Head>, Error> {
+        let range = KeyRange::prefix(&keys::element(element));
+        self.root.trees.history.ranges(&self.source, vec![range]).map(|pair| Ok(parse_history(pair?)?.into())).collect()
+    }
+
+    /// Finds what touches a box: every live node in it that has tags or stands alone, every way
+    /// whose line touches it, and every relation that has one of these as a member.
+    ///
+    /// Nodes and ways come in the order of the spatial index, relations last, by id. A forked
+    /// element comes once for every head that is there. Costs the pages that cover the box.
+    #[must_use]
+    pub fn query(&self, bbox: BBox) -> Query<&S> {
+        Query::new(&self.source, &self.root.trees, bbox)
+    }
+
+    /// Returns which ways and relations name an element, in order.
+    ///
+    /// # Errors
+    /// A page is missing or damaged.
+    pub fn refs(&self, element: ElementId) -> Result<Vec<ElementId>, Error> {
+        let range = KeyRange::prefix(&keys::element(element));
+        let pairs = self.root.trees.refs.ranges(&self.source, vec![range]);
+        let sources = pairs.map(|pair| {
+            keys::parse_reference(&pair?.0).map(|(_, source)| source).ok_or(Error::Key { tree: "refs" })
+        });
+        sources.collect()
+    }
+
+    /// Measures every tree. Costs all pages.
+    ///
+    /// # Errors
+    /// A page is missing or damaged.
+    pub fn tree_stats(&self) -> Result<Vec<(&'static str, TreeStats)>, Error> {
+        let measure = |(name, tree): (&'static str, Tree)| Ok((name, tree.stats(&self.source)?));
+        self.root.trees.named().into_iter().map(measure).collect()
+    }
+
+    /// Iterates over all versions of all elements: heads first, then what they replaced.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<Known, Error>> + '_ {
+        let all = || vec![KeyRange::all()];
+        let heads = self.root.trees.heads.ranges(&self.source, all()).flat_map(|pair| {
+            let heads = pair.map_err(Error::from).and_then(|(key, value)| {
+                let element = keys::parse_element(&key).ok_or(Error::Key { tree: "heads" })?;
+                Known::decode_heads(element, &value).map_err(Error::entry(element))
+            });
+            let (good, bad) = match heads {
+                Ok(heads) => (heads, None),
+                Err(error) => (Vec::new(), Some(error)),
+            };
+            good.into_iter().map(Ok).chain(bad.map(Err))
+        });
+        let history = self.root.trees.history.ranges(&self.source, all());
+        heads.chain(history.map(|pair| parse_history(pair?)))
+    }
+
+    /// Looks up keys that are kinds and ids, in order.
+    pub(crate) fn heads_of(
+        &self,
+        elements: impl IntoIterator<Item = ElementId>,
+    ) -> impl Iterator<Item = Result<(ElementId, Bytes), Error>> + '_ {
+        let ranges = elements.into_iter().map(|element| KeyRange::point(&keys::element(element))).collect();
+        self.root.trees.heads.ranges(&self.source, ranges).map(|pair| {
+            let (key, value) = pair?;
+            keys::parse_element(&key).map(|element| (element, value)).ok_or(Error::Key { tree: "heads" })
+        })
+    }
+
+    /// Finds, for some elements, which elements of a kind name them; in order.
+    pub(crate) fn references(
+        &self,
+        targets: impl IntoIterator<Item = ElementId>,
+        by: &[Kind],
+    ) -> impl Iterator<Item = Result<(ElementId, ElementId), Error>> + '_ {
+        let prefix = |target| by.iter().map(move |kind| KeyRange::prefix(&keys::references_by(target, *kind)));
+        let ranges = targets.into_iter().flat_map(prefix).collect();
+        let pairs = self.root.trees.refs.ranges(&self.source, ranges);
+        pairs.map(|pair| keys::parse_reference(&pair?.0).ok_or(Error::Key { tree: "refs" }))
+    }
+}
+
+/// Reads a pair of the history tree, and checks the record against the version it is filed under.
+pub(crate) fn parse_history((key, value): (Bytes, Bytes)) -> Result<Known, Error> {
+    let (element, version) = keys::parse_history(&key).ok_or(Error::Key { tree: "history" })?;
+    let known = Known::decode(element, &value).map_err(Error::entry(element))?;
+    if known.version != version {
+        let source = crate::entry::EntryError::Version { found: known.version };
+        return Err(Error::Entry { element, source });
+    }
+    Ok(known)
+}

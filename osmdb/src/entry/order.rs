@@ -1,0 +1,134 @@
+//! Which versions of an element are its heads.
+//!
+//! An entry is superseded if
+//! - an edit links to it;
+//! - it is imported, and an imported entry has a higher OSM version;
+//! - it is imported, and an imported entry of the same version and content carries more metadata
+//!   (on a tie, has the greater hash): one file was stripped of users, say;
+//! - it is imported, and an edit links to an imported entry of the same version and content: the
+//!   edit was made knowing that content, whoever's file it came from.
+//!
+//! Adding entries only ever supersedes more, so what is history stays history.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prolly::cbor::{Reader, put_array};
+
+use super::{Entry, EntryError, Origin, OsmMeta, Version, version_of};
+use crate::model::{ElementId, Payload};
+
+/// An entry with its encoding and its version.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) version: Version,
+    pub(crate) body: Vec<u8>,
+    pub(crate) entry: Entry,
+    /// Where the payload ends in the body.
+    payload_end: usize,
+}
+
+impl Known {
+    pub(crate) fn new(entry: Entry) -> Self {
+        let (body, payload_end) = entry.encode();
+        Self { version: version_of(entry.element, &body), body, entry, payload_end }
+    }
+
+    /// Reads one entry's body.
+    pub(crate) fn decode(element: ElementId, body: &[u8]) -> Result<Self, EntryError> {
+        let mut reader = Reader::new(body);
+        let known = Self::read(element, body, &mut reader)?;
+        reader.end()?;
+        Ok(known)
+    }
+
+    /// Reads the bodies of an element's heads.
+    pub(crate) fn decode_heads(element: ElementId, value: &[u8]) -> Result<Vec<Self>, EntryError> {
+        let mut reader = Reader::new(value);
+        let len = reader.array()?;
+        let heads = (0..len).map(|_| Self::read(element, value, &mut reader)).collect::<Result<Vec<_>, _>>()?;
+        reader.end()?;
+        if heads.is_empty() || !heads.is_sorted_by(|a, b| a.version < b.version) {
+            return Err(EntryError::Rule("an element has at least one head, and heads ascend"));
+        }
+        Ok(heads)
+    }
+
+    fn read(element: ElementId, bytes: &[u8], reader: &mut Reader<'_>) -> Result<Self, EntryError> {
+        let start = reader.position();
+        let (entry, payload_end) = Entry::read(element, reader)?;
+        let body = bytes.get(start..reader.position()).unwrap_or_default().to_vec();
+        Ok(Self { version: version_of(element, &body), body, entry, payload_end: payload_end - start })
+    }
+
+    /// Returns the value of the heads tree for heads that ascend by version.
+    pub(crate) fn encode_heads<'a>(heads: impl ExactSizeIterator<Item = &'a Self>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        put_array(&mut out, heads.len());
+        heads.for_each(|head| out.extend_from_slice(&head.body));
+        out
+    }
+
+    fn content(&self) -> &[u8] {
+        self.body.get(..self.payload_end).unwrap_or_default()
+    }
+
+    const fn imported(&self) -> Option<&OsmMeta> {
+        match &self.entry.origin {
+            Origin::Imported(meta) => Some(meta),
+            Origin::Edited(_) => None,
+        }
+    }
+}
+
+/// How much is known of an imported version.
+fn metadata(meta: &OsmMeta) -> usize {
+    let known = [
+        meta.timestamp.is_some(),
+        meta.changeset.is_some(),
+        meta.uid.is_some(),
+        meta.user.is_some(),
+    ];
+    known.into_iter().filter(|known| *known).count()
+}
+
+/// Imported entries of one version and one content.
+struct Same {
+    best: (usize, Version),
+    linked: bool,
+}
+
+/// Tells for each entry of an element whether another one supersedes it.
+pub(crate) fn superseded(entries: &[Known]) -> Vec<bool> {
+    if let [_] = entries {
+        return vec![false];
+    }
+    let linked: BTreeSet<&Version> = entries.iter().flat_map(|known| known.entry.links()).collect();
+    let newest = entries.iter().filter_map(|known| Some(known.imported()?.version)).max();
+    let mut groups: BTreeMap<(Option<u64>, &[u8]), Same> = BTreeMap::new();
+    for known in entries {
+        let Some(meta) = known.imported() else { continue };
+        let rank = (metadata(meta), known.version);
+        let is_linked = linked.contains(&known.version);
+        let group = groups.entry((meta.version, known.content()));
+        let group = group.or_insert(Same { best: rank, linked: false });
+        group.best = group.best.max(rank);
+        group.linked |= is_linked;
+    }
+    let is_superseded = |known: &Known| {
+        let by_import = known.imported().is_some_and(|meta| {
+            let group = groups.get(&(meta.version, known.content()));
+            let in_group = group.is_some_and(|group| group.linked || group.best.1 != known.version);
+            newest.is_some_and(|newest| meta.version < newest) || in_group
+        });
+        by_import || linked.contains(&known.version)
+    };
+    entries.iter().map(is_superseded).collect()
+}
+
+/// Returns the live head that a map shows where there are several: the latest, then the one with
+/// the greatest version.
+pub(crate) fn shown(heads: &[Known]) -> Option<&Payload> {
+    let live = heads.iter().filter_map(|known| Some((known, known.entry.payload.as_ref()?)));
+    let latest = live.max_by_key(|(known, _)| (known.entry.timestamp(), known.version));
+    latest.map(|(_, payload)| payload)
+}

@@ -1,0 +1,220 @@
+//! Geohashes of 64 bits, and the key ranges that cover a rectangle.
+//!
+//! The standard geohash (Niemeyer 2008) halves longitude and latitude in turn, longitude first. At
+//! 64 bits a cell is smaller than 10⁻⁷ degree on both axes, so a place can be read back exactly,
+//! and every shorter geohash, written in base 32 or not, is a prefix of these bits.
+
+use crate::model::{Coord, CoordError, UNITS_PER_DEGREE};
+
+const LON_SPAN: u64 = 360 * UNITS_PER_DEGREE.unsigned_abs() as u64;
+const LAT_SPAN: u64 = 180 * UNITS_PER_DEGREE.unsigned_abs() as u64;
+
+/// A column and a row of the grid of 2³² × 2³² cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cell {
+    pub(crate) x: u32,
+    pub(crate) y: u32,
+}
+
+/// Returns the cell on one axis, for an offset from its lower end. The upper end shares the last cell.
+fn axis(offset: u64, span: u64) -> u32 {
+    u32::try_from((offset << 32) / span).unwrap_or(u32::MAX)
+}
+
+/// Returns the only offset that lies in a cell: the cells are narrower than one unit.
+fn offset(cell: u32, span: u64) -> u64 {
+    (u64::from(cell) * span).div_ceil(1 << 32)
+}
+
+impl Cell {
+    /// Returns the cell of a longitude and a latitude in 10⁻⁷ degree, both on the globe.
+    pub(crate) fn of(lon: i32, lat: i32) -> Self {
+        let above = |value: i32, span: u64| u64::try_from(i64::from(value) + (span / 2).cast_signed());
+        let x = above(lon, LON_SPAN).map_or(0, |offset| axis(offset, LON_SPAN));
+        let y = above(lat, LAT_SPAN).map_or(0, |offset| axis(offset, LAT_SPAN));
+        Self { x, y }
+    }
+
+    /// Returns the geohash: the bits of column and row in turn.
+    pub(crate) fn hash(self) -> u64 {
+        (spread(self.x) << 1) | spread(self.y)
+    }
+
+    pub(crate) fn of_hash(hash: u64) -> Self {
+        Self { x: gather(hash >> 1), y: gather(hash) }
+    }
+
+    /// Returns the place that lies in the cell, if one does.
+    pub(crate) fn coord(self) -> Result<Coord, CoordError> {
+        let lon = offset(self.x, LON_SPAN).cast_signed() - (LON_SPAN / 2).cast_signed();
+        let lat = offset(self.y, LAT_SPAN).cast_signed() - (LAT_SPAN / 2).cast_signed();
+        Coord::new(lat, lon)
+    }
+}
+
+/// Puts a zero before every bit.
+fn spread(value: u32) -> u64 {
+    let mut bits = u64::from(value);
+    for (shift, mask) in [
+        (16, 0x0000_ffff_0000_ffff),
+        (8, 0x00ff_00ff_00ff_00ff),
+        (4, 0x0f0f_0f0f_0f0f_0f0f),
+        (2, 0x3333_3333_3333_3333),
+        (1, 0x5555_5555_5555_5555),
+    ] {
+        bits = (bits | (bits << shift)) & mask;
+    }
+    bits
+}
+
+/// Takes every second bit.
+fn gather(bits: u64) -> u32 {
+    let mut bits = bits & 0x5555_5555_5555_5555;
+    for (shift, mask) in [
+        (1, 0x3333_3333_3333_3333),
+        (2, 0x0f0f_0f0f_0f0f_0f0f),
+        (4, 0x00ff_00ff_00ff_00ff),
+        (8, 0x0000_ffff_0000_ffff),
+        (16, 0x0000_0000_ffff_ffff),
+    ] {
+        bits = (bits | (bits >> shift)) & mask;
+    }
+    u32::try_from(bits).unwrap_or(u32::MAX)
+}
+
+/// A rectangle of cells; all four sides belong to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rect {
+    pub(crate) low: Cell,
+    pub(crate) high: Cell,
+}
+
+/// A square of 2^(32−depth) cells a side, which is a range of geohashes.
+#[derive(Debug, Clone, Copy)]
+struct Square {
+    x: u32,
+    y: u32,
+    depth: u32,
+}
+
+impl Square {
+    const fn mask(self) -> u32 {
+        match u32::MAX.checked_shr(self.depth) {
+            Some(mask) => mask,
+            None => 0,
+        }
+    }
+
+    fn range(self) -> (u64, u64) {
+        let high = Cell { x: self.x | self.mask(), y: self.y | self.mask() };
+        (Cell { x: self.x, y: self.y }.hash(), high.hash())
+    }
+
+    const fn touches(self, rect: &Rect) -> bool {
+        self.x <= rect.high.x
+            && self.x | self.mask() >= rect.low.x
+            && self.y <= rect.high.y
+            && self.y | self.mask() >= rect.low.y
+    }
+
+    const fn inside(self, rect: &Rect) -> bool {
+        self.x >= rect.low.x
+            && self.x | self.mask() <= rect.high.x
+            && self.y >= rect.low.y
+            && self.y | self.mask() <= rect.high.y
+    }
+
+    fn quarters(self) -> [Self; 4] {
+        let depth = self.depth + 1;
+        let half = 1_u32.checked_shl(32 - depth).unwrap_or(0);
+        let at = |right: bool, up: bool| Self {
+            x: if right { self.x | half } else { self.x },
+            y: if up { self.y | half } else { self.y },
+            depth,
+        };
+        [at(false, false), at(false, true), at(true, false), at(true, true)]
+    }
+}
+
+/// Returns at most `most` ranges of geohashes (first and last) that together cover a rectangle, in
+/// order. They may cover more: who uses them looks at each place again.
+pub(crate) fn cover(rect: &Rect, most: usize) -> Vec<(u64, u64)> {
+    let mut squares = vec![Square { x: 0, y: 0, depth: 0 }];
+    let mut ranges = joined(&squares);
+    for depth in 1..=32 {
+        let mut finer = Vec::with_capacity(2 * squares.len());
+        for square in &squares {
+            if square.inside(rect) {
+                finer.push(*square);
+            } else {
+                finer.extend(square.quarters().into_iter().filter(|quarter| quarter.touches(rect)));
+            }
+        }
+        let finer_ranges = joined(&finer);
+        if finer_ranges.len() > most {
+            break;
+        }
+        (squares, ranges) = (finer, finer_ranges);
+        if squares.iter().all(|square| square.depth < depth) {
+            break;
+        }
+    }
+    ranges
+}
+
+/// Joins ranges that follow one another.
+fn joined(squares: &[Square]) -> Vec<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = Vec::with_capacity(squares.len());
+    for (first, last) in squares.iter().map(|square| square.range()) {
+        match ranges.last_mut() {
+            Some((_, end)) if end.checked_add(1) == Some(first) => *end = last,
+            _ => ranges.push((first, last)),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn is_the_standard_geohash() {
+        // The example of the geohash documentation: 57.64911, 10.40744 is u4pruydqqvj.
+        let hash = Cell::of(104_074_400, 576_491_100).hash();
+        let digits = b"0123456789bcdefghjkmnpqrstuvwxyz";
+        let text: String =
+            (0..11).map(|i| char::from(digits[usize::try_from((hash >> (59 - 5 * i)) & 31).unwrap()])).collect();
+        assert_eq!(text, "u4pruydqqvj");
+    }
+
+    proptest! {
+        #[test]
+        fn a_place_can_be_read_back(
+            lat in prop_oneof![Just(-900_000_000), Just(900_000_000), -900_000_000..=900_000_000],
+            lon in prop_oneof![Just(-1_800_000_000), Just(1_800_000_000), -1_800_000_000..=1_800_000_000],
+        ) {
+            let cell = Cell::of(lon, lat);
+            prop_assert_eq!(Cell::of_hash(cell.hash()), cell);
+            prop_assert_eq!(cell.coord().unwrap(), Coord::new(lat.into(), lon.into()).unwrap());
+        }
+
+        #[test]
+        fn ranges_cover_the_rectangle(
+            a in any::<(u32, u32)>(),
+            size in (0u32..100_000, 0u32..100_000),
+            inside in any::<(u32, u32)>(),
+            most in 1usize..40,
+        ) {
+            let high = Cell { x: a.0.saturating_add(size.0), y: a.1.saturating_add(size.1) };
+            let rect = Rect { low: Cell { x: a.0, y: a.1 }, high };
+            let ranges = cover(&rect, most);
+            prop_assert!(ranges.len() <= most && ranges.is_sorted());
+            let within = |low: u32, high: u32, pick: u32| low + pick % (high - low + 1).max(1);
+            let cell = Cell { x: within(a.0, high.x, inside.0), y: within(a.1, high.y, inside.1) };
+            let hash = cell.hash();
+            prop_assert!(ranges.iter().any(|(first, last)| (*first..=*last).contains(&hash)));
+        }
+    }
+}

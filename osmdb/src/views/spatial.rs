@@ -1,0 +1,215 @@
+//! The spatial tree: what is where, with all that a map needs.
+//!
+//! It holds every live node that has tags or stands alone (is in no way), and every live way of
+//! which a node is known. A way is filed under the lower-left corner of its bounding box and a *size
+//! class*, the number of bits that the box's larger side needs: so whatever touches a box has its
+//! corner within one side of it, per class. Nodes and small ways share the class 0.
+//!
+//! Key: class (1 byte), geohash of the corner (8), kind, id. A node's place is read back from it.
+//! Value: `[relations, [feature, …]]`: the ids of the relations that name the element, ascending,
+//! each as the difference to the one before; and one feature for each head at this key, in order of
+//! versions. A node's feature is its tags; a way's is `[[lat, lon, Δlat, Δlon, …], tags]`.
+
+use prolly::cbor::{Reader, put_array, put_signed, put_unsigned};
+
+use super::keys::{self, ELEMENT_BYTES};
+use crate::entry::{EntryError, put_tags, read_tags};
+use crate::geohash::{Cell, Rect, cover};
+use crate::geometry::Window;
+use crate::model::{Coord, ElementId, Kind, Tags};
+
+/// Boxes whose larger side needs at most this many bits, in 10⁻⁷ degree, are of class 0: 90 m.
+const SMALL_BITS: u32 = 13;
+
+/// Every further class is this many bits wider.
+const CLASS_BITS: u32 = 2;
+
+/// The greatest class: a way around the globe needs 32 bits.
+const MAX_CLASS: u8 = 10;
+
+/// A query uses at most this many key ranges for each size class.
+const RANGES_PER_CLASS: usize = 24;
+
+/// The bytes of a spatial key.
+const KEY_BYTES: usize = 1 + 8 + ELEMENT_BYTES;
+
+/// Where an element is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Geometry {
+    /// The place of a node.
+    Point(Coord),
+    /// The known places of a way's nodes, in order. Never empty; a clipped way may have one.
+    Line(Vec<Coord>),
+    /// A relation is where its members are.
+    Members,
+}
+
+/// What the spatial tree says of one head of an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub(crate) geometry: Geometry,
+    pub(crate) tags: Tags,
+}
+
+fn class_of(window: &Window) -> u8 {
+    let side = window.east.abs_diff(window.west).max(window.north.abs_diff(window.south));
+    let bits = u32::BITS - side.leading_zeros();
+    u8::try_from(bits.saturating_sub(SMALL_BITS).div_ceil(CLASS_BITS)).unwrap_or(MAX_CLASS)
+}
+
+/// Returns the longest side that a box of this class may have, in 10⁻⁷ degree.
+fn longest_side(class: u8) -> i64 {
+    (1 << (SMALL_BITS + CLASS_BITS * u32::from(class))) - 1
+}
+
+/// Returns the key under which a feature is filed. `None`: it is nowhere.
+pub(crate) fn key(of: ElementId, geometry: &Geometry) -> Option<Vec<u8>> {
+    let window = match geometry {
+        Geometry::Point(coord) => Window::around(&[*coord]),
+        Geometry::Line(line) => Window::around(line),
+        Geometry::Members => None,
+    }?;
+    let corner = Cell::of(window.west, window.south).hash();
+    Some([&[class_of(&window)][..], &corner.to_be_bytes(), &keys::element(of)].concat())
+}
+
+/// Returns the value for the features at one key, and the relations that name the element.
+pub(crate) fn value(relations: &[u64], features: &[Located]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    put_array(&mut out, 2);
+    put_array(&mut out, relations.len());
+    let mut before = 0;
+    for id in relations {
+        put_unsigned(&mut out, id.saturating_sub(before));
+        before = *id;
+    }
+    put_array(&mut out, features.len());
+    for Located { geometry, tags } in features {
+        if let Geometry::Line(line) = geometry {
+            put_array(&mut out, 2);
+            put_array(&mut out, 2 * line.len());
+            let (mut lat, mut lon) = (0, 0);
+            for coord in line {
+                put_signed(&mut out, i64::from(coord.lat()) - lat);
+                put_signed(&mut out, i64::from(coord.lon()) - lon);
+                (lat, lon) = (coord.lat().into(), coord.lon().into());
+            }
+        }
+        put_tags(&mut out, tags);
+    }
+    out
+}
+
+/// A pair of the spatial tree.
+#[derive(Debug)]
+pub(crate) struct SpatialPair {
+    pub(crate) element: ElementId,
+    pub(crate) relations: Vec<u64>,
+    pub(crate) features: Vec<Located>,
+}
+
+/// Reads a pair of the spatial tree.
+pub(crate) fn parse(key: &[u8], value: &[u8]) -> Result<SpatialPair, EntryError> {
+    let bad_key = EntryError::Rule("a spatial key is a class, a geohash, a kind and an id");
+    let (hash, element) = split_key(key).ok_or(bad_key)?;
+    let mut reader = Reader::new(value);
+    reader.array_of(2)?;
+    let relations = read_relations(&mut reader)?;
+    let len = reader.array()?;
+    let mut features = Vec::with_capacity(len);
+    for _ in 0..len {
+        let geometry = match element.kind {
+            Kind::Node => Geometry::Point(Cell::of_hash(hash).coord()?),
+            Kind::Way => {
+                reader.array_of(2)?;
+                Geometry::Line(read_line(&mut reader)?)
+            }
+            Kind::Relation | Kind::Changeset => return Err(EntryError::Rule("only nodes and ways are somewhere")),
+        };
+        features.push(Located { geometry, tags: read_tags(&mut reader)? });
+    }
+    reader.end()?;
+    Ok(SpatialPair { element, relations, features })
+}
+
+fn split_key(key: &[u8]) -> Option<(u64, ElementId)> {
+    let key: &[u8; KEY_BYTES] = key.try_into().ok()?;
+    let (hash, element) = key.split_first_chunk::<9>()?;
+    let hash = u64::from_be_bytes(hash.last_chunk().copied()?);
+    Some((hash, keys::parse_element(element)?))
+}
+
+fn read_relations(reader: &mut Reader<'_>) -> Result<Vec<u64>, EntryError> {
+    let len = reader.array()?;
+    let mut relations = Vec::with_capacity(len);
+    let mut before: u64 = 0;
+    for _ in 0..len {
+        let at = reader.position();
+        before = before.checked_add(reader.unsigned()?).ok_or(EntryError::Element { at })?;
+        relations.push(before);
+    }
+    Ok(relations)
+}
+
+fn read_line(reader: &mut Reader<'_>) -> Result<Vec<Coord>, EntryError> {
+    let len = reader.array()? / 2;
+    let mut line = Vec::with_capacity(len);
+    let (mut lat, mut lon): (i64, i64) = (0, 0);
+    for _ in 0..len {
+        lat = lat.saturating_add(reader.signed()?);
+        lon = lon.saturating_add(reader.signed()?);
+        line.push(Coord::new(lat, lon)?);
+    }
+    Ok(line)
+}
+
+/// Returns the key ranges (first and last key prefix) under which everything lies that can touch a
+/// window.
+pub(crate) fn ranges(window: &Window) -> Vec<prolly::KeyRange> {
+    (0..=MAX_CLASS).flat_map(|class| class_ranges(window, class)).collect()
+}
+
+fn class_ranges(window: &Window, class: u8) -> impl Iterator<Item = prolly::KeyRange> {
+    let back = |value: i32, limit: i32| {
+        let least = i64::from(value) - longest_side(class);
+        i32::try_from(least).unwrap_or(i32::MIN).max(-limit * crate::model::UNITS_PER_DEGREE)
+    };
+    let low = Cell::of(back(window.west, 180), back(window.south, 90));
+    let high = Cell::of(window.east, window.north);
+    cover(&Rect { low, high }, RANGES_PER_CLASS).into_iter().map(move |(first, last)| {
+        let prefix = |hash: u64| [&[class][..], &hash.to_be_bytes()].concat();
+        let to = last.checked_add(1).map_or_else(|| vec![class + 1], prefix);
+        prolly::KeyRange { from: prefix(first).into(), to: Some(to.into()) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_side_has_a_class_that_is_wide_enough() {
+        for side in [0, 1, 8_191, 8_192, 32_767, 32_768, 1_000_000, 1_800_000_000, 3_600_000_000_u32] {
+            let east = i32::try_from(i64::from(side) - 1_800_000_000).unwrap();
+            let window = Window { west: -1_800_000_000, south: 0, east, north: 0 };
+            let class = class_of(&window);
+            assert!(class <= MAX_CLASS && i64::from(side) <= longest_side(class), "{side} in {class}");
+            assert!(class == 0 || i64::from(side) > longest_side(class - 1), "{side} in {class}");
+        }
+    }
+
+    #[test]
+    fn a_pair_can_be_read_back() {
+        let at = |lat, lon| Coord::new(lat, lon).unwrap();
+        let way = Located {
+            geometry: Geometry::Line(vec![at(5, -7), at(900_000_000, 1_800_000_000)]),
+            tags: Tags::from([("highway", "path")]),
+        };
+        let node = Located { geometry: Geometry::Point(at(-5, 7)), tags: Tags::new() };
+        for (element, located) in [(ElementId::way(3), way), (ElementId::node(9), node)] {
+            let key = key(element, &located.geometry).unwrap();
+            let pair = parse(&key, &value(&[3, 900], std::slice::from_ref(&located))).unwrap();
+            assert_eq!((pair.element, pair.relations, pair.features), (element, vec![3, 900], vec![located]));
+        }
+    }
+}
