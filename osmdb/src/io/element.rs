@@ -10,9 +10,10 @@ pub const MAX_ELEMENT_TAGS: usize = 65_536;
 pub const MAX_ELEMENT_REFS: usize = 1 << 20;
 /// The most members a relation may have. OSM's own limit is 32,000.
 pub const MAX_ELEMENT_MEMBERS: usize = 1 << 20;
-/// The most bytes that the tags and roles of one XML element may have together.
+/// The most bytes that the tags and roles of one XML element may take in memory together.
 pub const MAX_ELEMENT_TEXT_BYTES: usize = 16 << 20;
-/// The most bytes of tags, roles and user names that the elements of one PBF block may have together.
+/// The most bytes of tags, roles and user names that the elements of one PBF block may take in memory
+/// together.
 ///
 /// A block keeps each string once, so that without a limit a small file could unfold without end.
 pub const MAX_BLOCK_TEXT_BYTES: usize = 256 << 20;
@@ -50,14 +51,17 @@ pub(super) fn at(kind: Kind, id: i64) -> impl Fn(ElementProblem) -> Problem {
     move |problem| Problem::Element { kind, id, problem }
 }
 
+/// Names an element, if its id is one.
+pub(super) fn element_id(kind: Kind, id: i64) -> Result<ElementId, ElementProblem> {
+    positive_id(id).map(|id| ElementId::new(kind, id)).ok_or(ElementProblem::Id)
+}
+
 /// Puts an entry together.
 pub(super) fn entry(
-    kind: Kind,
-    id: i64,
+    element: ElementId,
     meta: RawMeta<'_>,
     payload: Option<Payload>,
 ) -> Result<Entry, ElementProblem> {
-    let element = ElementId::new(kind, positive_id(id).ok_or(ElementProblem::Id)?);
     Ok(Entry { element, payload, origin: Origin::Imported(meta.normalise()?) })
 }
 
@@ -87,10 +91,14 @@ impl TextBudget {
         Self { limit, left: limit }
     }
 
-    /// Takes a text's bytes off.
+    /// Takes a text's bytes off, and the room of the string that holds them: many empty ones add up too.
     pub(super) fn take(&mut self, text: &str) -> Result<(), ElementProblem> {
         let too_many = ElementProblem::TooMany { what: "bytes of text", limit: self.limit };
-        self.left = self.left.checked_sub(text.len()).ok_or(too_many)?;
+        self.left = self
+            .left
+            .checked_sub(text.len())
+            .and_then(|left| left.checked_sub(size_of::<String>()))
+            .ok_or(too_many)?;
         Ok(())
     }
 }
@@ -120,9 +128,9 @@ mod tests {
 
     #[test]
     fn ids_and_references_are_positive() {
-        assert_eq!(entry(Kind::Way, 0, RawMeta::default(), None), Err(ElementProblem::Id));
-        assert_eq!(entry(Kind::Way, i64::MIN, RawMeta::default(), None), Err(ElementProblem::Id));
-        assert_eq!(entry(Kind::Way, i64::MAX, RawMeta::default(), None).unwrap().element.id, crate::MAX_ID);
+        assert_eq!(element_id(Kind::Way, 0), Err(ElementProblem::Id));
+        assert_eq!(element_id(Kind::Way, i64::MIN), Err(ElementProblem::Id));
+        assert_eq!(element_id(Kind::Way, i64::MAX).unwrap().id, crate::MAX_ID);
         assert!(reference(Kind::Node, -1).is_err());
     }
 }

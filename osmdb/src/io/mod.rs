@@ -38,7 +38,11 @@
 //! Anything the file says of an element that cannot be kept as it is: ids and references that are not
 //! positive, places off the globe, numbers that are none, broken text. Extracts whose members dangle,
 //! unsorted files, several versions of one object are all fine. Every refusal is a [`ReadError`] that
-//! says where and why in one sentence.
+//! says where and why in one sentence. (A PBF file has no mark for its end: one that was cut off exactly
+//! between two blobs reads as a whole one.)
+//!
+//! Some attributes say nothing of the map and are passed over: the `action` of an editor's file, the
+//! bounding boxes and centres of query services, changesets, and every tag that is not OSM's.
 
 mod detect;
 mod element;

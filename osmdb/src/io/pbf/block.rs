@@ -147,9 +147,10 @@ impl<'a> Block<'a> {
     ) -> Result<Entry, Problem> {
         let visible = info.and_then(|info| info.visible).unwrap_or(true);
         let entry = || {
+            let element = element::element_id(kind, id)?;
             let meta = info.map_or(Ok(RawMeta::default()), |info| self.meta(info))?;
             let payload = if visible { Some(payload()?) } else { None };
-            element::entry(kind, id, meta, payload)
+            element::entry(element, meta, payload)
         };
         entry().map_err(at(kind, id))
     }

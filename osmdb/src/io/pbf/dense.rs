@@ -32,11 +32,12 @@ pub(super) fn decode(block: &Block<'_>, message: &[u8], entries: &mut Vec<Entry>
         let mut node = || {
             // Every list moves on by one, whatever the node is.
             let (lat, lon) = (lats.add(*lat)?, lons.add(*lon)?);
+            let element = element::element_id(Kind::Node, id)?;
             let (meta, visible) = metas.next()?;
             let tags = tags.next(visible)?;
             let place = || block.coord(lat, lon);
             let payload = if visible { Some(Payload::Node { coord: place()?, tags }) } else { None };
-            element::entry(Kind::Node, id, meta, payload)
+            element::entry(element, meta, payload)
         };
         entries.push(node().map_err(at(Kind::Node, id))?);
     }

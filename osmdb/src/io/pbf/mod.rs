@@ -10,7 +10,7 @@
 //!
 //! UNTRUSTED: nothing here allocates by a length that a file announces. Messages that can be many are
 //! walked in place ([`wire`]); only single elements and one group of dense nodes are decoded whole, at
-//! most eight times the blob's size.
+//! most eight times the blob's size. Strings that many elements share are copied up to a limit.
 
 mod block;
 mod dense;

@@ -413,6 +413,39 @@ fn a_file_cut_off_anywhere_is_an_error() {
     }
 }
 
+/// Damages what is inside the blobs of a real file, behind the checksums.
+#[test]
+fn damage_inside_a_real_file_is_no_panic() {
+    let default = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let dir = std::env::var_os("OSMDB_TEST_DATA").map_or_else(default, Into::into);
+    let Ok(whole) = std::fs::read(dir.join("bristol-2019.osm.pbf")) else {
+        println!("skipped: no bristol-2019.osm.pbf in {}", dir.display());
+        return;
+    };
+    let mut frames = super::Frames::new(&whole[..]);
+    let mut blocks = Vec::new();
+    while let Some((kind, blob)) = frames.next_blob().unwrap() {
+        if kind == super::BlobKind::Data {
+            blocks.push(super::inflate::inflate(&blob).unwrap().to_vec());
+        }
+    }
+    let mut state: usize = 7;
+    let (mut refused, mut read) = (0, 0);
+    for _ in 0..6_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let block = (state >> 20) % blocks.len();
+        let bit = (state >> 33) % (blocks[block].len() * 8);
+        blocks[block][bit / 8] ^= 1 << (bit % 8);
+        match super::block::decode(&blocks[block]) {
+            Ok(_) => read += 1,
+            Err(_) => refused += 1,
+        }
+        blocks[block][bit / 8] ^= 1 << (bit % 8);
+    }
+    println!("{refused} refused, {read} read");
+    assert!(refused > 0 && read > 0);
+}
+
 #[test]
 fn a_block_cut_off_anywhere_is_no_panic() {
     let content = sample().encode_to_vec();

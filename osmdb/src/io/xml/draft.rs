@@ -16,7 +16,7 @@ use crate::model::{Coord, ElementId, Kind, Member, Payload, Tags, parse_degrees}
 
 /// What is known of an element so far.
 pub(super) struct Draft {
-    kind: Kind,
+    element: ElementId,
     id: i64,
     attributes: Attributes,
     tags: Tags,
@@ -28,8 +28,9 @@ pub(super) struct Draft {
 #[derive(Default)]
 struct Attributes {
     id: Option<Result<i64, String>>,
-    lat: Option<i64>,
-    lon: Option<i64>,
+    /// Kept with what is wrong with them: of a deleted node, nobody asks.
+    lat: Option<Result<i64, ElementProblem>>,
+    lon: Option<Result<i64, ElementProblem>>,
     version: Option<i64>,
     timestamp: Option<i64>,
     changeset: Option<i64>,
@@ -43,8 +44,8 @@ impl Attributes {
         let degrees = |attribute| parse_degrees(&value).ok_or_else(|| wrong(attribute, "degrees", &value));
         match name {
             "id" => self.id = Some(value.parse().map_err(|_| shortened(&value))),
-            "lat" => self.lat = Some(degrees("lat")?),
-            "lon" => self.lon = Some(degrees("lon")?),
+            "lat" => self.lat = Some(degrees("lat")),
+            "lon" => self.lon = Some(degrees("lon")),
             "version" => self.version = Some(whole("version", &value)?),
             "changeset" => self.changeset = Some(whole("changeset", &value)?),
             "uid" => self.uid = Some(whole("uid", &value)?),
@@ -93,12 +94,14 @@ impl Draft {
             Some(id) => id.map_err(|found| id_problem(format!("`{found}`")))?,
             None => return Err(id_problem("none".to_owned()).into()),
         };
+        // An object that was never uploaded lacks more than its id, but that is the reason.
+        let element = element::element_id(kind, id).map_err(at(kind, id))?;
         if let Some(fault) = fault {
             return Err(at(kind, id)(fault));
         }
         let (tags, refs, members) = (Tags::new(), Vec::new(), Vec::new());
         let text = TextBudget::new(MAX_ELEMENT_TEXT_BYTES);
-        Ok(Self { kind, id, attributes, tags, refs, members, text })
+        Ok(Self { element, id, attributes, tags, refs, members, text })
     }
 
     /// Adds a child: a tag, a node of a way, a member of a relation. Others are passed over.
@@ -107,7 +110,7 @@ impl Draft {
         if self.attributes.deleted {
             return Ok(());
         }
-        match (self.kind, tag.name().as_ref()) {
+        match (self.element.kind, tag.name().as_ref()) {
             (_, "tag") => {
                 let [key, value, _] = values(tag, version, ["k", "v", ""])?;
                 self.add_tag(key, value)
@@ -122,7 +125,7 @@ impl Draft {
             }
             _ => Ok(()),
         }
-        .map_err(at(self.kind, self.id))
+        .map_err(at(self.element.kind, self.id))
     }
 
     fn add_tag(&mut self, key: Option<String>, value: Option<String>) -> Result<(), ElementProblem> {
@@ -165,7 +168,7 @@ impl Draft {
     /// Puts the entry together.
     pub(super) fn finish(mut self) -> Result<Entry, Problem> {
         let tags = std::mem::take(&mut self.tags);
-        let payload = match self.kind {
+        let payload = match self.element.kind {
             _ if self.attributes.deleted => Ok(None),
             Kind::Node => self.coord().map(|coord| Some(Payload::Node { coord, tags })),
             Kind::Way => Ok(Some(Payload::Way { refs: std::mem::take(&mut self.refs), tags })),
@@ -175,16 +178,15 @@ impl Draft {
             Kind::Changeset => Ok(Some(Payload::Changeset { tags })),
         };
         payload
-            .and_then(|payload| element::entry(self.kind, self.id, self.attributes.meta(), payload))
-            .map_err(at(self.kind, self.id))
+            .and_then(|payload| element::entry(self.element, self.attributes.meta(), payload))
+            .map_err(at(self.element.kind, self.id))
     }
 
-    fn coord(&self) -> Result<Coord, ElementProblem> {
-        // The id comes first: an object that was never uploaded is the likelier mistake.
-        reference(Kind::Node, self.id).map_err(|_| ElementProblem::Id)?;
+    fn coord(&mut self) -> Result<Coord, ElementProblem> {
         let missing = |attribute| ElementProblem::Missing { tag: "node", attribute };
-        let lat = self.attributes.lat.ok_or_else(|| missing("lat"))?;
-        Ok(Coord::new(lat, self.attributes.lon.ok_or_else(|| missing("lon"))?)?)
+        let lat = self.attributes.lat.take().ok_or_else(|| missing("lat"))??;
+        let lon = self.attributes.lon.take().ok_or_else(|| missing("lon"))??;
+        Ok(Coord::new(lat, lon)?)
     }
 }
 

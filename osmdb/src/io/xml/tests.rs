@@ -72,6 +72,8 @@ fn what_does_not_matter_is_passed_over() {
     for text in odd {
         assert_eq!(read_inside(text).unwrap(), plain, "{text}");
     }
+    let deleted = read_inside("<node id='1' visible='false' lat='none' lon='999'><nd ref='-1'/></node>");
+    assert_eq!(deleted.unwrap()[0].payload, None);
     assert_eq!(read("\u{feff}<!DOCTYPE osm><osm/>\n<!-- end -->").unwrap(), []);
 }
 
