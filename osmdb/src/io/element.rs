@@ -93,7 +93,7 @@ impl TextBudget {
 
     /// Takes a text's bytes off, and the room of the string that holds them: many empty ones add up too.
     pub(super) fn take(&mut self, text: &str) -> Result<(), ElementProblem> {
-        let too_many = ElementProblem::TooMany { what: "bytes of text", limit: self.limit };
+        let too_many = ElementProblem::Text { limit: self.limit };
         self.left = self
             .left
             .checked_sub(text.len())

@@ -201,6 +201,12 @@ pub enum ElementProblem {
         /// How many there may be.
         limit: usize,
     },
+    /// With its text, the element (XML) or its block (PBF) takes more memory than any real one.
+    #[error("with its text, the strings take more than {limit} bytes")]
+    Text {
+        /// How many they may take.
+        limit: usize,
+    },
     /// A string is not in the block's table (PBF).
     #[error("string index {index} is beyond the table of {table} entries")]
     StringIndex {
