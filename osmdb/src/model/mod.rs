@@ -5,6 +5,7 @@ mod element;
 mod id;
 mod tags;
 
+pub(crate) use coord::parse_degrees;
 pub use coord::{BBox, BBoxError, Coord, CoordError, UNITS_PER_DEGREE};
 pub use element::{Member, Payload};
 pub use id::{ElementId, Kind, MAX_ID, ParseIdError};

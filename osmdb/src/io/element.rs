@@ -1,0 +1,136 @@
+//! What both formats have in common: the checks and the normalisation of one element.
+
+use super::error::{ElementProblem, Problem};
+use crate::entry::{Entry, Origin, OsmMeta};
+use crate::model::{ElementId, Kind, Payload};
+
+/// The most tags an element may have. The largest known have a few hundred.
+pub const MAX_ELEMENT_TAGS: usize = 65_536;
+/// The most nodes a way may have. OSM's own limit is 2,000; imports of old go beyond.
+pub const MAX_ELEMENT_REFS: usize = 1 << 20;
+/// The most members a relation may have. OSM's own limit is 32,000.
+pub const MAX_ELEMENT_MEMBERS: usize = 1 << 20;
+/// The most bytes that the tags and roles of one XML element may take in memory together.
+pub const MAX_ELEMENT_TEXT_BYTES: usize = 16 << 20;
+/// The most bytes of tags, roles and user names that the elements of one PBF block may take in memory
+/// together.
+///
+/// A block keeps each string once, so that without a limit a small file could unfold without end.
+pub const MAX_BLOCK_TEXT_BYTES: usize = 256 << 20;
+
+/// Metadata as a file has it, before normalisation. `None` where the file says nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct RawMeta<'a> {
+    pub(super) version: Option<i64>,
+    pub(super) timestamp: Option<i64>,
+    pub(super) changeset: Option<i64>,
+    pub(super) uid: Option<i64>,
+    pub(super) user: Option<&'a str>,
+}
+
+impl RawMeta<'_> {
+    /// Reads what stands for "not set" as `None`.
+    fn normalise(self) -> Result<OsmMeta, ElementProblem> {
+        let positive = |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
+        let count = |what, number: Option<i64>| match number {
+            Some(found) if found < -1 => Err(ElementProblem::Negative { what, found }),
+            _ => Ok(positive(number)),
+        };
+        Ok(OsmMeta {
+            version: positive(self.version),
+            timestamp: self.timestamp.filter(|seconds| *seconds != 0),
+            changeset: count("changeset", self.changeset)?,
+            uid: count("uid", self.uid)?,
+            user: self.user.filter(|name| !name.is_empty()).map(str::to_owned),
+        })
+    }
+}
+
+/// Names the element at fault.
+pub(super) fn at(kind: Kind, id: i64) -> impl Fn(ElementProblem) -> Problem {
+    move |problem| Problem::Element { kind, id, problem }
+}
+
+/// Names an element, if its id is one.
+pub(super) fn element_id(kind: Kind, id: i64) -> Result<ElementId, ElementProblem> {
+    positive_id(id).map(|id| ElementId::new(kind, id)).ok_or(ElementProblem::Id)
+}
+
+/// Puts an entry together.
+pub(super) fn entry(
+    element: ElementId,
+    meta: RawMeta<'_>,
+    payload: Option<Payload>,
+) -> Result<Entry, ElementProblem> {
+    Ok(Entry { element, payload, origin: Origin::Imported(meta.normalise()?) })
+}
+
+/// Checks an id that refers to another element.
+pub(super) fn reference(kind: Kind, id: i64) -> Result<u64, ElementProblem> {
+    positive_id(id).ok_or(ElementProblem::Reference { kind, id })
+}
+
+fn positive_id(id: i64) -> Option<u64> {
+    u64::try_from(id).ok().filter(|id| *id > 0)
+}
+
+/// Checks how many of something there are.
+pub(super) fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), ElementProblem> {
+    if found <= limit { Ok(()) } else { Err(ElementProblem::TooMany { what, limit }) }
+}
+
+/// Bytes of text that may still be copied.
+#[derive(Debug)]
+pub(super) struct TextBudget {
+    limit: usize,
+    left: usize,
+}
+
+impl TextBudget {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { limit, left: limit }
+    }
+
+    /// Takes a text's bytes off, and the room of the string that holds them: many empty ones add up too.
+    pub(super) fn take(&mut self, text: &str) -> Result<(), ElementProblem> {
+        let too_many = ElementProblem::Text { limit: self.limit };
+        self.left = self
+            .left
+            .checked_sub(text.len())
+            .and_then(|left| left.checked_sub(size_of::<String>()))
+            .ok_or(too_many)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_set_is_none() {
+        let unset = RawMeta {
+            version: Some(-1),
+            timestamp: Some(0),
+            changeset: Some(-1),
+            uid: Some(0),
+            user: Some(""),
+        };
+        assert_eq!(unset.normalise(), Ok(OsmMeta::default()));
+        let zeros = RawMeta { version: Some(0), changeset: Some(0), uid: Some(-1), ..RawMeta::default() };
+        assert_eq!(zeros.normalise(), Ok(OsmMeta::default()));
+        let named = RawMeta { uid: Some(0), user: Some("nobody"), ..RawMeta::default() };
+        assert_eq!(named.normalise().unwrap().user.as_deref(), Some("nobody"));
+        assert_eq!(named.normalise().unwrap().uid, None);
+        let negative = RawMeta { changeset: Some(-12), ..RawMeta::default() };
+        assert_eq!(negative.normalise(), Err(ElementProblem::Negative { what: "changeset", found: -12 }));
+    }
+
+    #[test]
+    fn ids_and_references_are_positive() {
+        assert_eq!(element_id(Kind::Way, 0), Err(ElementProblem::Id));
+        assert_eq!(element_id(Kind::Way, i64::MIN), Err(ElementProblem::Id));
+        assert_eq!(element_id(Kind::Way, i64::MAX).unwrap().id, crate::MAX_ID);
+        assert!(reference(Kind::Node, -1).is_err());
+    }
+}

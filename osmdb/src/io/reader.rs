@@ -1,0 +1,180 @@
+//! The reader of files of any format.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
+use std::iter::FusedIterator;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::MultiGzDecoder;
+
+use super::detect::{Format, detect, read_head};
+use super::error::{Compression, Place, Problem, ReadError};
+use super::pbf::PbfReader;
+use super::source::{Counted, Source};
+use super::xml::XmlReader;
+use crate::entry::Entry;
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Reads the entries of an OSM file, one after another.
+///
+/// An iterator: it gives each version of each element as the file has them, and ends after the first
+/// error.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("empty.osm");
+/// std::fs::write(&path, "<osm version='0.6'/>")?;
+/// let mut reader = osmdb::io::Reader::open(&path)?;
+/// assert_eq!(reader.by_ref().count(), 0);
+/// assert_eq!(reader.position(), reader.total());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Reader {
+    path: PathBuf,
+    total: u64,
+    position: Arc<AtomicU64>,
+    /// `None` once it ended or failed.
+    decoder: Option<Decoder>,
+}
+
+enum Decoder {
+    // Boxed, or the smaller of the two would take the room of the larger.
+    Pbf(Box<PbfReader<Source>>),
+    Xml(Box<XmlReader<Source>>),
+}
+
+impl Reader {
+    /// Opens a file, whatever its name; its content tells what it is.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is neither OSM PBF nor XML.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+        let path = path.as_ref();
+        let failed = |error| ReadError::new(path, Place::File, Problem::Io(error));
+        let file = File::open(path).map_err(failed)?;
+        let total = file.metadata().map_err(failed)?.len();
+        Self::from_source(path, total, file)
+    }
+
+    /// Reads from anything that gives bytes, such as a download or a buffer.
+    ///
+    /// The name is shown in errors; `total` is what [`Reader::total`] returns.
+    ///
+    /// # Errors
+    /// The source cannot be read, or is neither OSM PBF nor XML.
+    ///
+    /// ```
+    /// let text = b"<osm><way id='3' version='1'/></osm>";
+    /// let mut reader = osmdb::io::Reader::from_source("a buffer", 36, &text[..])?;
+    /// assert_eq!(reader.next().unwrap()?.element.to_string(), "way/3");
+    /// # Ok::<(), osmdb::io::ReadError>(())
+    /// ```
+    pub fn from_source(
+        name: impl AsRef<Path>,
+        total: u64,
+        source: impl Read + Send + 'static,
+    ) -> Result<Self, ReadError> {
+        let path = name.as_ref().to_owned();
+        let (counted, position) = Counted::new(source);
+        let decoder = decoder(Box::new(BufReader::with_capacity(BUFFER_BYTES, counted)))
+            .map_err(|problem| ReadError::new(&path, Place::File, problem))?;
+        Ok(Self { path, total, position, decoder: Some(decoder) })
+    }
+
+    /// Returns how many bytes of the file are read so far, packed as they are.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many bytes the file has.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("path", &self.path)
+            .field("position", &self.position())
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (next, place) = match self.decoder.as_mut()? {
+            Decoder::Pbf(pbf) => (pbf.next_entry(), pbf.place()),
+            Decoder::Xml(xml) => (xml.next_entry(), xml.place()),
+        };
+        match next {
+            Ok(Some(entry)) => Some(Ok(entry)),
+            Ok(None) => {
+                self.decoder = None;
+                None
+            }
+            Err(problem) => {
+                self.decoder = None;
+                Some(Err(ReadError::new(&self.path, place, problem)))
+            }
+        }
+    }
+}
+
+impl FusedIterator for Reader {}
+
+fn decoder(mut source: Source) -> Result<Decoder, Problem> {
+    let head = read_head(&mut source).map_err(Problem::Io)?;
+    let format = detect(&head)?;
+    let whole: Source = Box::new(Cursor::new(head).chain(source));
+    match format {
+        Format::Pbf => Ok(Decoder::Pbf(Box::new(PbfReader::new(whole)))),
+        Format::Xml => Ok(Decoder::Xml(Box::new(XmlReader::new(whole, None)))),
+        Format::Packed(compression) => unpack(whole, compression),
+    }
+}
+
+fn unpack(source: Source, compression: Compression) -> Result<Decoder, Problem> {
+    let mut unpacked: Box<dyn Read + Send> = match compression {
+        Compression::Gzip => Box::new(MultiGzDecoder::new(source)),
+        Compression::Bzip2 => Box::new(MultiBzDecoder::new(source)),
+    };
+    let head = read_head(&mut unpacked).map_err(|error| unpack_problem(error, compression))?;
+    let found = |found: &str| Problem::PackedContent { compression, found: found.to_owned() };
+    match detect(&head) {
+        Ok(Format::Xml) => {}
+        Ok(Format::Pbf) => return Err(found("PBF")),
+        Ok(Format::Packed(inner)) => return Err(found(&inner.to_string())),
+        Err(Problem::Empty) => return Err(found("nothing")),
+        Err(Problem::UnknownFormat { found: start }) => {
+            return Err(found(&format!("content that begins with `{start}`")));
+        }
+        Err(problem) => return Err(problem),
+    }
+    let whole = Cursor::new(head).chain(BufReader::with_capacity(BUFFER_BYTES, unpacked));
+    Ok(Decoder::Xml(Box::new(XmlReader::new(Box::new(whole), Some(compression)))))
+}
+
+/// Tells damaged data from a failing disk: the unpackers report both as I/O errors.
+pub(super) fn unpack_problem(error: io::Error, compression: Compression) -> Problem {
+    let inside = match compression {
+        Compression::Gzip => "the gzip data",
+        Compression::Bzip2 => "the bzip2 data",
+    };
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Problem::Truncated { inside },
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            Problem::Damaged { compression, reason: error.to_string() }
+        }
+        _ => Problem::Io(error),
+    }
+}
