@@ -82,7 +82,9 @@ pub enum Error {
     #[error("the system gave no random number for a new id: {0}")]
     Random(#[from] getrandom::Error),
     /// The views do not follow from the entries.
-    #[error("the database's views do not follow from its entries: root {found}, but its entries make {expected}")]
+    #[error(
+        "the database's views do not follow from its entries: root {found}, but its entries make {expected}"
+    )]
     Views {
         /// The root.
         found: Cid,

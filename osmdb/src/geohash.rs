@@ -184,8 +184,9 @@ mod tests {
         // The example of the geohash documentation: 57.64911, 10.40744 is u4pruydqqvj.
         let hash = Cell::of(104_074_400, 576_491_100).hash();
         let digits = b"0123456789bcdefghjkmnpqrstuvwxyz";
-        let text: String =
-            (0..11).map(|i| char::from(digits[usize::try_from((hash >> (59 - 5 * i)) & 31).unwrap()])).collect();
+        let text: String = (0..11)
+            .map(|i| char::from(digits[usize::try_from((hash >> (59 - 5 * i)) & 31).unwrap()]))
+            .collect();
         assert_eq!(text, "u4pruydqqvj");
     }
 

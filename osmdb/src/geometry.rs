@@ -37,11 +37,17 @@ impl Window {
     }
 
     pub(crate) const fn contains(&self, coord: Coord) -> bool {
-        self.west <= coord.lon() && coord.lon() <= self.east && self.south <= coord.lat() && coord.lat() <= self.north
+        self.west <= coord.lon()
+            && coord.lon() <= self.east
+            && self.south <= coord.lat()
+            && coord.lat() <= self.north
     }
 
     const fn overlaps(&self, other: &Self) -> bool {
-        self.west <= other.east && other.west <= self.east && self.south <= other.north && other.south <= self.north
+        self.west <= other.east
+            && other.west <= self.east
+            && self.south <= other.north
+            && other.south <= self.north
     }
 
     /// Tells whether a line through these places touches the window. A single place is a line too.

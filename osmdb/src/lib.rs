@@ -12,13 +12,12 @@ mod model;
 mod root;
 mod views;
 
-pub use db::{
-    Db, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified, Write,
-};
+pub use db::{Db, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified, Write};
 pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};
 pub use error::Error;
 pub use model::{
-    BBox, BBoxError, Coord, CoordError, ElementId, Kind, MAX_ID, Member, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
+    BBox, BBoxError, Coord, CoordError, ElementId, Kind, MAX_ID, Member, ParseIdError, Payload, Tags,
+    UNITS_PER_DEGREE,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
 pub use views::spatial::Geometry;

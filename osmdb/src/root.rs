@@ -81,7 +81,9 @@ pub enum RootError {
     #[error("the root record is malformed: {0}")]
     Cbor(#[from] CborError),
     /// Of another version of the format.
-    #[error("the database has format {found}, but this program reads format {FORMAT}: use another version of it")]
+    #[error(
+        "the database has format {found}, but this program reads format {FORMAT}: use another version of it"
+    )]
     Format {
         /// The version found.
         found: u64,

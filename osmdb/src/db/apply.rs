@@ -38,7 +38,7 @@ pub(crate) fn apply<S>(store: &S, root: &Root, mut new: Vec<Known>) -> Result<Ap
 where
     S: PageSource + PageSink,
 {
-    new.sort_unstable_by(|a, b| (a.entry.element, a.version).cmp(&(b.entry.element, b.version)));
+    new.sort_unstable_by_key(|known| (known.entry.element, known.version));
     new.dedup_by(|a, b| a.entry.element == b.entry.element && a.version == b.version);
     let old = Snapshot::of(store, root.clone());
     let mut changes = Changes { counts: root.counts, ..Changes::default() };
@@ -47,11 +47,14 @@ where
         let mut groups: Vec<(ElementId, Vec<Known>)> = Vec::new();
         while let Some(known) = rest.peek() {
             let element = known.entry.element;
-            let same = groups.last_mut().filter(|(last, _)| *last == element);
-            match same {
-                Some((_, group)) => group.extend(rest.next()),
-                None if groups.len() == CHUNK => break,
-                None => groups.push((element, rest.next().into_iter().collect())),
+            if groups.last().is_none_or(|(last, _)| *last != element) {
+                if groups.len() == CHUNK {
+                    break;
+                }
+                groups.push((element, Vec::new()));
+            }
+            if let Some((_, group)) = groups.last_mut() {
+                group.extend(rest.next());
             }
         }
         if groups.is_empty() {
@@ -119,13 +122,12 @@ impl Changes {
         let known: BTreeSet<_> = old_heads.iter().chain(&replaced).map(|known| known.version).collect();
         let before = State::of(&old_heads);
         let old_links = links(&old_heads);
-        let old_len = old_heads.len() + replaced.len();
-        let first_new = old_len;
         let mut all = old_heads;
         let first_replaced = all.len();
         all.extend(replaced);
+        let first_new = all.len();
         all.extend(new.into_iter().filter(|new| !known.contains(&new.version)));
-        if all.len() == old_len {
+        if all.len() == first_new {
             return Ok(());
         }
         self.note_new(element, &all[first_new..]);
@@ -216,7 +218,8 @@ fn spatial_edits<S: PageSource>(
 ) -> Result<Edits, Error> {
     let mut edits = Edits::new();
     for elements in touched.chunks(CHUNK) {
-        let before = if old.root().counts.entries > 0 { spatial_pairs(old, elements)? } else { BTreeMap::new() };
+        let before =
+            if old.root().counts.entries > 0 { spatial_pairs(old, elements)? } else { BTreeMap::new() };
         let after = spatial_pairs(new, elements)?;
         edits.extend(before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), None)));
         let changed = after.into_iter().filter(|(key, value)| before.get(key) != Some(value));
@@ -231,7 +234,11 @@ fn edit<S: PageSource + PageSink>(store: &S, tree: Tree, edits: Edits) -> Result
 
 /// Returns what the live heads of an element name.
 fn links(heads: &[Known]) -> BTreeSet<ElementId> {
-    heads.iter().filter_map(|known| known.entry.payload.as_ref()).flat_map(|payload| payload.references()).collect()
+    heads
+        .iter()
+        .filter_map(|known| known.entry.payload.as_ref())
+        .flat_map(|payload| payload.references())
+        .collect()
 }
 
 /// How an element counts.

@@ -41,7 +41,11 @@ impl<S: PageStore> Db<S> {
     ///
     /// # Errors
     /// A file cannot be read, or the store fails; the database is as it was.
-    pub fn import<P: AsRef<Path>>(&self, files: &[P], mut progress: impl FnMut(u64, u64)) -> Result<Imported, Error> {
+    pub fn import<P: AsRef<Path>>(
+        &self,
+        files: &[P],
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Imported, Error> {
         let readers = files.iter().map(Reader::open).collect::<Result<Vec<_>, _>>()?;
         let total = readers.iter().map(Reader::total).sum();
         let mut before = 0;

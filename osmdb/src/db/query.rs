@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::geometry::Window;
 use crate::model::{BBox, ElementId, Kind, Payload, Tags};
 use crate::root::Trees;
-use crate::views::spatial::{self, Geometry};
 use crate::views::keys;
+use crate::views::spatial::{self, Geometry};
 
 /// What a map needs of one head of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]

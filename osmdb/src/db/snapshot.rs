@@ -91,7 +91,12 @@ impl<S: PageSource> Snapshot<S> {
     /// A page is missing or damaged.
     pub fn replaced(&self, element: ElementId) -> Result<Vec<Head>, Error> {
         let range = KeyRange::prefix(&keys::element(element));
-        self.root.trees.history.ranges(&self.source, vec![range]).map(|pair| Ok(parse_history(pair?)?.into())).collect()
+        self.root
+            .trees
+            .history
+            .ranges(&self.source, vec![range])
+            .map(|pair| Ok(parse_history(pair?)?.into()))
+            .collect()
     }
 
     /// Finds what touches a box: every live node in it that has tags or stands alone, every way
@@ -162,7 +167,8 @@ impl<S: PageSource> Snapshot<S> {
         targets: impl IntoIterator<Item = ElementId>,
         by: &[Kind],
     ) -> impl Iterator<Item = Result<(ElementId, ElementId), Error>> + '_ {
-        let prefix = |target| by.iter().map(move |kind| KeyRange::prefix(&keys::references_by(target, *kind)));
+        let prefix =
+            |target| by.iter().map(move |kind| KeyRange::prefix(&keys::references_by(target, *kind)));
         let ranges = targets.into_iter().flat_map(prefix).collect();
         let pairs = self.root.trees.refs.ranges(&self.source, ranges);
         pairs.map(|pair| keys::parse_reference(&pair?.0).ok_or(Error::Key { tree: "refs" }))

@@ -123,7 +123,8 @@ impl<S: PageStore> Db<S> {
             };
             links.sort_unstable();
             links.dedup();
-            let is_known = |link: &&Version| heads.contains(link) || made.iter().any(|known| known.version == **link);
+            let is_known =
+                |link: &&Version| heads.contains(link) || made.iter().any(|known| known.version == **link);
             if let Some(version) = links.iter().find(|link| !is_known(link)) {
                 let replaced = snapshot.replaced(element)?;
                 if replaced.iter().all(|head| head.version != *version) {

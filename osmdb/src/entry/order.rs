@@ -45,7 +45,8 @@ impl Known {
     pub(crate) fn decode_heads(element: ElementId, value: &[u8]) -> Result<Vec<Self>, EntryError> {
         let mut reader = Reader::new(value);
         let len = reader.array()?;
-        let heads = (0..len).map(|_| Self::read(element, value, &mut reader)).collect::<Result<Vec<_>, _>>()?;
+        let heads =
+            (0..len).map(|_| Self::read(element, value, &mut reader)).collect::<Result<Vec<_>, _>>()?;
         reader.end()?;
         if heads.is_empty() || !heads.is_sorted_by(|a, b| a.version < b.version) {
             return Err(EntryError::Rule("an element has at least one head, and heads ascend"));
@@ -82,12 +83,7 @@ impl Known {
 
 /// How much is known of an imported version.
 fn metadata(meta: &OsmMeta) -> usize {
-    let known = [
-        meta.timestamp.is_some(),
-        meta.changeset.is_some(),
-        meta.uid.is_some(),
-        meta.user.is_some(),
-    ];
+    let known = [meta.timestamp.is_some(), meta.changeset.is_some(), meta.uid.is_some(), meta.user.is_some()];
     known.into_iter().filter(|known| *known).count()
 }
 

@@ -124,7 +124,9 @@ pub(crate) fn parse(key: &[u8], value: &[u8]) -> Result<SpatialPair, EntryError>
                 reader.array_of(2)?;
                 Geometry::Line(read_line(&mut reader)?)
             }
-            Kind::Relation | Kind::Changeset => return Err(EntryError::Rule("only nodes and ways are somewhere")),
+            Kind::Relation | Kind::Changeset => {
+                return Err(EntryError::Rule("only nodes and ways are somewhere"));
+            }
         };
         features.push(Located { geometry, tags: read_tags(&mut reader)? });
     }
