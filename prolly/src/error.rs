@@ -44,6 +44,9 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// More pairs than a tree of the greatest height holds.
+    #[error("there are more pairs than a tree can hold")]
+    TooTall,
     /// The pairs given to a builder do not ascend strictly.
     #[error("the keys given to a builder must ascend, but key {index} does not")]
     Unsorted {
