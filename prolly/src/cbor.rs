@@ -314,9 +314,9 @@ pub fn put_unsigned(out: &mut Vec<u8>, value: u64) {
 #[inline]
 pub fn put_signed(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
-        put_head(out, NEGATIVE, value.unsigned_abs() - 1)
+        put_head(out, NEGATIVE, value.unsigned_abs() - 1);
     } else {
-        put_unsigned(out, value.unsigned_abs())
+        put_unsigned(out, value.unsigned_abs());
     }
 }
 
