@@ -1,5 +1,7 @@
 //! The store on fjall: trees over it, what is there after reopening, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[macro_use]
 mod support;
 

