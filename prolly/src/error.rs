@@ -129,6 +129,14 @@ pub enum StoreError {
         /// Its name.
         name: String,
     },
+    /// A name of a root or a key of a note is longer than the store takes. Nothing was written.
+    #[error("a name of {len} bytes is longer than the limit of {limit}")]
+    NameTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A named root is not what the commit expected: somebody else changed it. Read it, try again.
     #[error("the root `{name}` has changed meanwhile")]
     Conflict {

@@ -229,6 +229,13 @@ impl Page {
         self.0.payload
     }
 
+    /// Returns about how much memory the page takes, for a cache to reckon with.
+    #[cfg(feature = "fjall")]
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let Decoded { bytes, slots, counts, .. } = &*self.0;
+        size_of::<Decoded>() + bytes.len() + size_of_val(&**slots) + size_of_val(&**counts)
+    }
+
     /// Returns the key of a pair, or the last key of a child.
     ///
     /// # Panics

@@ -172,7 +172,7 @@ fn the_same_content_with_more_metadata_supersedes() {
 fn an_edit_forks_against_a_newer_import_and_supersedes_the_one_it_knew() {
     let (old, new) = (imported(1, 3, None), imported(2, 5, None));
     let edit = edited(9, &[&old]);
-    assert_eq!(heads(&[&old, &edit]), [edit.clone()]);
+    assert_eq!(heads(&[&old, &edit]), std::slice::from_ref(&edit));
     assert_eq!(heads(&[&old, &edit, &new]), [edit.clone(), new.clone()]);
     let merged = edited(8, &[&edit, &new]);
     assert_eq!(heads(&[&old, &edit, &new, &merged]), [merged]);
