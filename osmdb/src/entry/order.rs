@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prolly::cbor::{Reader, put_array};
 
 use super::{Entry, EntryError, Origin, OsmMeta, Version, version_of};
-use crate::model::{ElementId, Payload};
+use crate::model::{ElementId, MAX_ID, Payload};
 
 /// An entry with its encoding and its version.
 #[derive(Debug, Clone)]
@@ -39,6 +39,15 @@ impl Known {
         let known = Self::read(element, body, &mut reader)?;
         reader.end()?;
         Ok(known)
+    }
+
+    /// Makes sure that the record can be read back: not every payload can.
+    pub(crate) fn check(&self) -> Result<(), EntryError> {
+        let element = self.entry.element;
+        if !(1..=MAX_ID).contains(&element.id) {
+            return Err(EntryError::Rule("an id is from 1 to 9223372036854775807"));
+        }
+        Self::decode(element, &self.body).map(drop)
     }
 
     /// Reads the bodies of an element's heads.
