@@ -157,7 +157,9 @@ impl Map {
         let touched: BTreeSet<ElementId> = found.iter().map(|feature| feature.element).collect();
         for (id, heads) in &self.relations {
             let is_touched = |(members, _): &(Vec<Member>, Tags)| {
-                members.iter().any(|member| member.element.kind != Kind::Relation && touched.contains(&member.element))
+                members
+                    .iter()
+                    .any(|member| member.element.kind != Kind::Relation && touched.contains(&member.element))
             };
             if heads.iter().any(is_touched) {
                 let all = heads.iter().map(|(members, tags)| {
@@ -200,9 +202,7 @@ fn feature(element: ElementId, geometry: Geometry, tags: &Tags, members: &[Membe
 /// Puts features in an order of their own, whatever order they came in.
 #[must_use]
 pub fn sorted(mut features: Vec<Feature>) -> Vec<Feature> {
-    features.sort_by(|a, b| {
-        a.element.cmp(&b.element).then_with(|| format!("{a:?}").cmp(&format!("{b:?}")))
-    });
+    features.sort_by(|a, b| a.element.cmp(&b.element).then_with(|| format!("{a:?}").cmp(&format!("{b:?}"))));
     features
 }
 
@@ -237,7 +237,8 @@ pub fn boxes_around(map: &Map, count: usize, rng: &mut Rng) -> Vec<BBox> {
 
 fn bbox(west: i64, south: i64, east: i64, north: i64) -> BBox {
     let corner = |lat: i64, lon: i64| {
-        let place = Coord::new(lat.clamp(-900_000_000, 900_000_000), lon.clamp(-1_800_000_000, 1_800_000_000));
+        let place =
+            Coord::new(lat.clamp(-900_000_000, 900_000_000), lon.clamp(-1_800_000_000, 1_800_000_000));
         place.expect("it is on the globe")
     };
     BBox::new(corner(south, west), corner(north, east)).expect("south is not above north")

@@ -31,7 +31,8 @@ pub fn copy_dir(from: &Path, to: &Path) {
         match content {
             None => fs::create_dir_all(target).expect("a directory can be made"),
             Some(content) => {
-                fs::create_dir_all(target.parent().expect("it lies in one")).expect("a directory can be made");
+                fs::create_dir_all(target.parent().expect("it lies in one"))
+                    .expect("a directory can be made");
                 fs::write(target, content).expect("a file can be written");
             }
         }

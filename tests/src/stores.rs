@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use osmdb::{Counts, DEFAULT_NAME, Root, Trees};
 use prolly::{
-    Cid, Commit, Config, MemoryStore, Note, Page, PageSink, PageSource, PageStore, RootChange, StoreError, Tree,
+    Cid, Commit, Config, MemoryStore, Note, Page, PageSink, PageSource, PageStore, RootChange, StoreError,
+    Tree,
 };
 
 fn start_at(store: &MemoryStore, root: Cid) {

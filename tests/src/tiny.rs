@@ -39,7 +39,9 @@ pub fn element() -> impl Strategy<Value = ElementId> {
 /// Returns content for elements of a kind.
 pub fn payload(kind: Kind, spacing: i64) -> BoxedStrategy<Payload> {
     match kind {
-        Kind::Node => (coord(spacing), tags()).prop_map(|(coord, tags)| Payload::Node { coord, tags }).boxed(),
+        Kind::Node => {
+            (coord(spacing), tags()).prop_map(|(coord, tags)| Payload::Node { coord, tags }).boxed()
+        }
         // Nodes 8 and 9 are nowhere.
         Kind::Way => {
             (vec(1_u64..=9, 0..5), tags()).prop_map(|(refs, tags)| Payload::Way { refs, tags }).boxed()
@@ -62,9 +64,14 @@ pub fn content(spacing: i64) -> impl Strategy<Value = (ElementId, Payload)> {
 fn meta() -> impl Strategy<Value = OsmMeta> {
     let user = option::of(select(vec!["ana", "b&b"])).prop_map(|user| user.map(str::to_owned));
     let timestamp = option::of(select(vec![1_500_000_000_i64, 1_500_000_001, 4_000_000_000]));
-    (option::weighted(0.9, 1_u64..=3), timestamp, option::of(1_u64..=2), option::of(1_u64..=2), user).prop_map(
-        |(version, timestamp, changeset, uid, user)| OsmMeta { version, timestamp, changeset, uid, user },
-    )
+    (option::weighted(0.9, 1_u64..=3), timestamp, option::of(1_u64..=2), option::of(1_u64..=2), user)
+        .prop_map(|(version, timestamp, changeset, uid, user)| OsmMeta {
+            version,
+            timestamp,
+            changeset,
+            uid,
+            user,
+        })
 }
 
 /// Returns what a file may hold: a few versions of a few elements, some deleted.

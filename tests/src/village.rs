@@ -40,7 +40,8 @@ pub fn village(seed: u64, nodes: u64) -> Vec<Entry> {
         entries.push(entry(ElementId::node(id), Payload::Node { coord: place(&mut rng), tags }, 1));
     }
     for id in 1..=nodes / 10 {
-        let tags = Tags::from([("highway".to_owned(), "path".to_owned()), ("ref".to_owned(), id.to_string())]);
+        let tags =
+            Tags::from([("highway".to_owned(), "path".to_owned()), ("ref".to_owned(), id.to_string())]);
         let refs = line(&mut rng, nodes);
         entries.push(entry(ElementId::way(id), Payload::Way { refs, tags }, 1));
     }

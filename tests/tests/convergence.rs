@@ -1,10 +1,10 @@
 //! Three villages edit apart and merge as it comes: in the end they have one root, and nothing is lost.
 
 use osmdb::{Db, ElementId, Entry, Payload, Replaces, Write};
+use prolly::MemoryStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use prolly::MemoryStore;
 use tests::tiny;
 use tests::{Map, Model, small_pages, sorted, to_pbf};
 
@@ -91,9 +91,8 @@ fn run(peers: &mut [Peer], at: usize, op: Op) {
 }
 
 fn case() -> impl Strategy<Value = (Vec<(usize, Op)>, Vec<osmdb::BBox>)> {
-    tiny::spacing().prop_flat_map(|spacing| {
-        (vec((0..PEERS, op(spacing)), 1..30), vec(tiny::bbox(spacing), 6))
-    })
+    tiny::spacing()
+        .prop_flat_map(|spacing| (vec((0..PEERS, op(spacing)), 1..30), vec(tiny::bbox(spacing), 6)))
 }
 
 /// Every peer has to hear from every other one, directly or not.

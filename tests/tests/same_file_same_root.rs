@@ -23,7 +23,9 @@ fn monaco_twice() {
 
 #[test]
 fn monaco_and_liechtenstein_in_either_order() {
-    let (Some(a), Some(b)) = (data("monaco-2023.osm.pbf"), data("liechtenstein-2013.osm.pbf")) else { return };
+    let (Some(a), Some(b)) = (data("monaco-2023.osm.pbf"), data("liechtenstein-2013.osm.pbf")) else {
+        return;
+    };
     let root = import(&[&a, &b]);
     assert_eq!(import(&[&b, &a]), root);
     let db = Db::in_memory("osm").unwrap();
@@ -33,7 +35,8 @@ fn monaco_and_liechtenstein_in_either_order() {
 
 #[test]
 fn liechtenstein_as_pbf_and_as_bzip2() {
-    let (Some(pbf), Some(xml)) = (data("liechtenstein-2013.osm.pbf"), data("liechtenstein-2013.osm.bz2")) else {
+    let (Some(pbf), Some(xml)) = (data("liechtenstein-2013.osm.pbf"), data("liechtenstein-2013.osm.bz2"))
+    else {
         return;
     };
     assert_eq!(import(&[&pbf]), import(&[&xml]));

@@ -2,10 +2,10 @@
 //! trees are those that a fresh build makes.
 
 use osmdb::{Db, ElementId, Error, Payload, Replaces, Write};
+use prolly::MemoryStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use prolly::MemoryStore;
 use tests::tiny;
 use tests::{Map, Model, small_pages, sorted, to_pbf, to_xml};
 
