@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use osmdb::{Counts, DEFAULT_NAME, Root, Trees};
 use prolly::{
-    Cid, Commit, Config, MemoryStore, Note, Page, PageSink, PageSource, PageStore, RootChange, StoreError,
-    Tree,
+    Cid, Commit, Config, Counting, MemoryStore, Note, Page, PageSink, PageSource, PageStore, RootChange,
+    StoreError, Tree,
 };
 
 fn start_at(store: &MemoryStore, root: Cid) {
@@ -16,7 +16,7 @@ fn start_at(store: &MemoryStore, root: Cid) {
 /// nothing, where importing a file once more would.
 #[derive(Debug)]
 pub struct Branch<'a> {
-    below: &'a MemoryStore,
+    below: Counting<&'a MemoryStore>,
     own: MemoryStore,
 }
 
@@ -26,7 +26,13 @@ impl<'a> Branch<'a> {
     pub fn at(below: &'a MemoryStore, root: Cid) -> Self {
         let own = MemoryStore::new();
         start_at(&own, root);
-        Self { below, own }
+        Self { below: Counting::new(below), own }
+    }
+
+    /// Returns how many pages were read that the other database has.
+    #[must_use]
+    pub fn pages_below(&self) -> usize {
+        self.below.pages()
     }
 }
 

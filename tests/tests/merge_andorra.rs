@@ -90,6 +90,7 @@ fn every_order_makes_one_root() {
     println!("2025 into 2023: {} gained, {} + {} pages", in_a.gained, in_a.pages_here, in_a.pages_there);
     println!("2023 into 2025: {} gained, {} + {} pages", in_b.gained, in_b.pages_here, in_b.pages_there);
     let total = pages(&andorra.old.snapshot()) + pages(&andorra.new.snapshot());
+    println!("of those here, {} and {} were there before", a.store().pages_below(), b.store().pages_below());
     println!("both databases have {total} pages");
     for merged in [&in_a, &in_b] {
         assert!(merged.forked.is_empty());
