@@ -27,7 +27,38 @@ pub(crate) struct Known {
     payload_end: usize,
 }
 
+/// An entry on its way into a database: only its encoding, because there may be millions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fresh {
+    pub(crate) element: ElementId,
+    pub(crate) version: Version,
+    pub(crate) body: Box<[u8]>,
+}
+
+impl Fresh {
+    pub(crate) fn new(entry: &Entry) -> Self {
+        let (body, _) = entry.encode();
+        let element = entry.element;
+        Self { element, version: version_of(element, &body), body: body.into() }
+    }
+
+    /// Makes sure that the record can be read back: not every payload can.
+    pub(crate) fn check(&self) -> Result<(), EntryError> {
+        if !(1..=MAX_ID).contains(&self.element.id) {
+            return Err(EntryError::Rule("an id is from 1 to 9223372036854775807"));
+        }
+        Known::decode(self.element, &self.body).map(drop)
+    }
+}
+
+impl From<Known> for Fresh {
+    fn from(known: Known) -> Self {
+        Self { element: known.entry.element, version: known.version, body: known.body.into() }
+    }
+}
+
 impl Known {
+    #[cfg(test)]
     pub(crate) fn new(entry: Entry) -> Self {
         let (body, payload_end) = entry.encode();
         Self { version: version_of(entry.element, &body), body, entry, payload_end }
@@ -41,13 +72,13 @@ impl Known {
         Ok(known)
     }
 
-    /// Makes sure that the record can be read back: not every payload can.
-    pub(crate) fn check(&self) -> Result<(), EntryError> {
-        let element = self.entry.element;
-        if !(1..=MAX_ID).contains(&element.id) {
-            return Err(EntryError::Rule("an id is from 1 to 9223372036854775807"));
-        }
-        Self::decode(element, &self.body).map(drop)
+    /// Decodes an entry that is on its way.
+    pub(crate) fn of(fresh: Fresh) -> Result<Self, EntryError> {
+        let Fresh { element, version, body } = fresh;
+        let mut reader = Reader::new(&body);
+        let (entry, payload_end) = Entry::read(element, &mut reader)?;
+        reader.end()?;
+        Ok(Self { version, body: body.into(), entry, payload_end })
     }
 
     /// Reads the bodies of an element's heads.
