@@ -18,7 +18,7 @@ pub use brute::{Map, Rect, boxes_around, sorted};
 pub use data::data;
 pub use disk::{copy_dir, files_in};
 pub use model::Model;
-pub use pbf::to_pbf;
+pub use pbf::{to_pbf, to_pbf_shifted};
 pub use rng::Rng;
 pub use stores::{Branch, small_pages};
 pub use village::{later, node, village};

@@ -137,6 +137,12 @@ fn frame(out: &mut Vec<u8>, kind: &str, content: &[u8]) {
 /// Writes imported entries as an `.osm.pbf` file, in their order, a few hundred to a block.
 #[must_use]
 pub fn to_pbf(entries: &[Entry]) -> Vec<u8> {
+    to_pbf_shifted(entries, 0)
+}
+
+/// Writes imported entries as an `.osm.pbf` file that moves all nodes north by so many 10⁻⁹ degrees.
+#[must_use]
+pub fn to_pbf_shifted(entries: &[Entry], north: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let mut header = Message::default();
     ["OsmSchema-V0.6", "DenseNodes"].iter().for_each(|feature| header.bytes(4, feature.as_bytes()));
@@ -157,6 +163,9 @@ pub fn to_pbf(entries: &[Entry]) -> Vec<u8> {
         let mut block = Message::default();
         block.bytes(1, &table.0);
         groups.iter().for_each(|group| block.bytes(2, &group.0));
+        if north > 0 {
+            block.number(19, north);
+        }
         frame(&mut out, "OSMData", &block.0);
     }
     out

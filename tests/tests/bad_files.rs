@@ -7,7 +7,7 @@ use std::path::Path;
 
 use osmdb::{Db, Error};
 use prolly::{Cid, PageStore};
-use tests::{Branch, Rng, bzip2, data, gzip, node, to_pbf, to_xml, village};
+use tests::{Branch, Rng, bzip2, data, gzip, node, to_pbf, to_pbf_shifted, to_xml, village};
 
 /// Imports bytes that may be anything. If they are refused, the error is a sentence that begins with
 /// the file's name.
@@ -175,8 +175,8 @@ fn places_off_the_globe() {
         let error = village.refuses(xml.as_bytes());
         assert!(error.contains("node/5"), "{error}");
     }
-    let mut pbf = to_pbf(&[node(5, 900_000_000, 0, &[])]);
-    village.refuses(&pbf.split_off(20));
+    let error = village.refuses(&to_pbf_shifted(&[node(5, 900_000_000, 0, &[])], 100));
+    assert!(error.contains("node/5: latitude 90.0000001"), "{error}");
     village.stays_as_it_was();
 }
 
