@@ -3,7 +3,7 @@
 use crate::cbor;
 use crate::chunker::{LevelWriter, NewPage};
 use crate::cid::Cid;
-use crate::config::Config;
+use crate::config::{Config, MAX_LEVEL};
 use crate::error::Error;
 use crate::store::PageSink;
 use crate::value;
@@ -85,14 +85,14 @@ impl<W: PageSink> Builder<W> {
         } else {
             cbor::put_bytes(&mut encoded, value);
         }
-        self.level(0).writer.push(key, &encoded, 1);
+        self.level(0)?.writer.push(key, &encoded, 1);
         self.encoded = encoded;
         self.cut(0, false)
     }
 
     /// Adds a pair or a child of the lowest level, as it stands in a page.
     pub(crate) fn push_item(&mut self, key: &[u8], item: &[u8], count: u64) -> Result<(), Error> {
-        self.level(0).writer.push(key, item, count);
+        self.level(0)?.writer.push(key, item, count);
         self.cut(0, false)
     }
 
@@ -113,29 +113,31 @@ impl<W: PageSink> Builder<W> {
         crate::Tree::empty(&self.sink, config)
     }
 
-    fn level(&mut self, index: usize) -> &mut Level {
+    fn level(&mut self, index: usize) -> Result<&mut Level, Error> {
         if index == self.levels.len() {
-            let level = self.lowest.saturating_add(u8::try_from(index).unwrap_or(u8::MAX));
+            let level = u8::try_from(index).ok().and_then(|index| self.lowest.checked_add(index));
+            // The level above the top page is begun too, but never ends a page.
+            let level = level.filter(|level| *level <= MAX_LEVEL + 1).ok_or(Error::TooTall)?;
             let writer = LevelWriter::new(&self.config, level);
             self.levels.push(Level { writer, pages: 0, latest: None });
         }
-        &mut self.levels[index]
+        self.levels.get_mut(index).ok_or(Error::TooTall)
     }
 
     /// Writes the pages of a level that can be ended, and tells the levels above of them.
     fn cut(&mut self, lowest: usize, mut at_end: bool) -> Result<(), Error> {
         for index in lowest.. {
-            let before = self.level(index).pages;
-            while let Some(NewPage { cid, bytes, count, last, .. }) =
-                self.level(index).writer.next_page(at_end)
-            {
+            let before = self.level(index)?.pages;
+            while let Some(page) = self.level(index)?.writer.next_page(at_end) {
+                let count = page.count()?;
+                let NewPage { cid, bytes, last, .. } = page;
                 self.sink.put(cid, bytes)?;
-                let level = self.level(index);
+                let level = self.level(index)?;
                 level.pages += 1;
                 level.latest = Some(cid);
-                self.level(index + 1).writer.push_child(&last, &cid, count);
+                self.level(index + 1)?.writer.push_child(&last, &cid, count);
             }
-            if self.level(index).pages == before {
+            if self.level(index)?.pages == before {
                 break;
             }
             at_end = false;

@@ -15,6 +15,8 @@ use bytes::Bytes;
 use crate::cbor::{self, put_array, put_unsigned};
 use crate::cid::Cid;
 use crate::config::{BRANCH_PAIR_BYTES, Config};
+use crate::error::Error;
+use crate::page::PageError;
 
 /// The key that keys are hashed with, but for its last byte: that is the level.
 const HASH_KEY: [u8; 32] = *b"prolly smallest hash in a window";
@@ -41,9 +43,21 @@ pub(crate) struct NewPage {
     pub(crate) bytes: Bytes,
     /// How many pairs or children it has.
     pub(crate) len: usize,
-    /// How many pairs are below or in it.
-    pub(crate) count: u64,
     pub(crate) last: Bytes,
+    count: Option<u64>,
+}
+
+impl NewPage {
+    /// Returns how many pairs are below or in it. Only a tree that lies about its counts makes more
+    /// than can be counted.
+    pub(crate) fn count(&self) -> Result<u64, Error> {
+        self.count.ok_or_else(|| count_error(&self.cid, 0))
+    }
+}
+
+/// Returns the error for a page whose counts cannot be.
+pub(crate) fn count_error(cid: &Cid, index: usize) -> Error {
+    Error::page(cid)(PageError::Count { index })
 }
 
 /// Collects the pairs of one level and cuts them into pages.
@@ -129,13 +143,14 @@ impl LevelWriter {
         let key_end = end.key - self.cut.key;
         let value_end = end.value - self.cut.value;
         let counts: Vec<u64> = self.pairs.drain(..len).map(|pair| pair.count).collect();
+        let total = counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
         let bytes =
             Bytes::from(encode(self.level, &self.keys[..key_end], &self.values[..value_end], &counts));
         let last = Bytes::copy_from_slice(&self.keys[key_end - key_len..key_end]);
         self.keys.drain(..key_end);
         self.values.drain(..value_end);
         self.cut = end;
-        Some(NewPage { cid: Cid::of(&bytes), bytes, len, count: counts.iter().sum(), last })
+        Some(NewPage { cid: Cid::of(&bytes), bytes, len, last, count: total })
     }
 
     /// Returns how many pairs the next page has.

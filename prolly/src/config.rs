@@ -87,7 +87,7 @@ pub enum ConfigError {
         /// The greatest size.
         max: u32,
         /// The longest pair.
-        pair: usize,
+        pair: u64,
     },
 }
 
@@ -105,23 +105,20 @@ impl Config {
     /// # Errors
     /// A window is too narrow or too wide.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let key = cbor::head_len(self.key_max.into()) + self.key_max as usize;
-        let inline = cbor::head_len(self.inline_max.into()) + self.inline_max as usize;
-        let linked = 1 + 9 + cbor::LINK_BYTES;
-        for (level, name, pair) in
-            [(0, "leaf", key + inline.max(linked)), (1, "branch", key + BRANCH_PAIR_BYTES)]
-        {
-            let (min, max) = self.window(level);
-            if min <= pair || max < min + 2 * pair || max > MAX_WINDOW_BYTES as usize {
-                let (min, max) = if level == 0 {
-                    (self.leaf_min, self.leaf_max)
-                } else {
-                    (self.branch_min, self.branch_max)
-                };
-                return Err(ConfigError::Window { level: name, min, max, pair });
+        let encoded = |len: u32| cbor::head_len(len.into()) as u64 + u64::from(len);
+        let linked = (1 + 9 + cbor::LINK_BYTES) as u64;
+        let leaf = encoded(self.key_max) + encoded(self.inline_max).max(linked);
+        let branch = encoded(self.key_max) + BRANCH_PAIR_BYTES as u64;
+        let window = |level, min: u32, max: u32, pair: u64| {
+            let fits = u64::from(min) > pair && u64::from(max) >= u64::from(min) + 2 * pair;
+            if fits && max <= MAX_WINDOW_BYTES {
+                Ok(())
+            } else {
+                Err(ConfigError::Window { level, min, max, pair })
             }
-        }
-        Ok(())
+        };
+        window("leaf", self.leaf_min, self.leaf_max, leaf)?;
+        window("branch", self.branch_min, self.branch_max, branch)
     }
 
     /// Returns the record: the format version and the six limits, as an array.

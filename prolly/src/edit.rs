@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::build::{Builder, check_key};
 use crate::cbor;
-use crate::chunker::{LevelWriter, NewPage};
+use crate::chunker::{LevelWriter, NewPage, count_error};
 use crate::cid::Cid;
 use crate::config::{BRANCH_PAIR_BYTES, Config};
 use crate::error::Error;
@@ -68,8 +68,10 @@ impl Edit {
         let mut sorted = BTreeMap::new();
         for (key, value) in edits {
             let key = key.into();
+            let value = value.map(Into::into);
             check_key(&tree.config, &key)?;
-            sorted.insert(key, value.map(|value| Value::Inline(value.into())));
+            value.as_ref().map_or(Ok(()), |value: &Bytes| value::check(value))?;
+            sorted.insert(key, value.map(Value::Inline));
         }
         let puts = sorted.into_iter().map(|(key, value)| Put { key, value }).collect();
         Ok(Self { tree, puts })
@@ -328,8 +330,13 @@ impl<'a, S: PageSource + ?Sized, W: PageSink + ?Sized> LevelRun<'a, S, W> {
         if changed.is_empty() {
             return Ok(true);
         }
-        let counts = changed.iter().map(|(index, _, new)| new.wrapping_sub(page.item_count(*index)));
-        let count = counts.fold(page.count(), u64::wrapping_add);
+        let mut count = page.count();
+        for (index, _, new) in &changed {
+            let rest = count.checked_sub(page.item_count(*index));
+            count = rest
+                .and_then(|rest| rest.checked_add(*new))
+                .ok_or_else(|| count_error(page.cid(), *index))?;
+        }
         let bytes = Bytes::from(page.with_items(changed.into_iter()));
         let cid = Cid::of(&bytes);
         let (gone, come) = (self.gone.len(), self.come.len());
@@ -370,7 +377,8 @@ impl<'a, S: PageSource + ?Sized, W: PageSink + ?Sized> LevelRun<'a, S, W> {
                 last: key,
             });
             while let Some(page) = self.writer.next_page(last) {
-                let NewPage { cid, bytes, len, count, last } = page;
+                let count = page.count()?;
+                let NewPage { cid, bytes, len, last, .. } = page;
                 self.sink.put(cid, bytes)?;
                 self.come.push(Child { last, cid, count });
                 while marks.front().is_some_and(|mark| mark.pairs < len) {

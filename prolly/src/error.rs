@@ -44,6 +44,9 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// More pairs than a tree of the greatest height holds.
+    #[error("there are more pairs than a tree can hold")]
+    TooTall,
     /// The pairs given to a builder do not ascend strictly.
     #[error("the keys given to a builder must ascend, but key {index} does not")]
     Unsorted {
@@ -125,6 +128,14 @@ pub enum StoreError {
     Record {
         /// Its name.
         name: String,
+    },
+    /// A name of a root or a key of a note is longer than the store takes. Nothing was written.
+    #[error("a name of {len} bytes is longer than the limit of {limit}")]
+    NameTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The limit.
+        limit: usize,
     },
     /// A named root is not what the commit expected: somebody else changed it. Read it, try again.
     #[error("the root `{name}` has changed meanwhile")]

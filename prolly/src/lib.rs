@@ -36,7 +36,7 @@ pub use range::KeyRange;
 pub use scan::{Run, Scan};
 pub use step::{MAX_FRONTIER, Step};
 #[cfg(feature = "fjall")]
-pub use store::fjall::FjallStore;
+pub use store::fjall::{FjallOptions, FjallStore};
 pub use store::{
     Commit, Counting, Layered, MemoryStore, Note, Overlay, PageSink, PageSource, PageStore, RootChange,
 };

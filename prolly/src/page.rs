@@ -69,6 +69,8 @@ pub(crate) struct Link {
     pub(crate) last: Bytes,
     /// All keys of the page are greater than this one.
     pub(crate) after: Option<Bytes>,
+    /// Another child follows in the branch, so the page is not the last of its level.
+    pub(crate) followed: bool,
 }
 
 /// Bytes that are not a page, or not the page that a link promised.
@@ -142,8 +144,8 @@ pub enum PageError {
     /// Not what the link to it promised.
     #[error("it does not fit the link to it: its {0} differs")]
     Promise(&'static str),
-    /// It ends where the boundary rule would not end it.
-    #[error("it breaks the boundary rule")]
+    /// It is shorter than the boundary rule allows a page that is not the last of its level.
+    #[error("it ends where the boundary rule ends no page")]
     Boundary,
 }
 
@@ -225,6 +227,13 @@ impl Page {
     #[must_use]
     pub fn payload(&self) -> usize {
         self.0.payload
+    }
+
+    /// Returns about how much memory the page takes, for a cache to reckon with.
+    #[cfg(feature = "fjall")]
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let Decoded { bytes, slots, counts, .. } = &*self.0;
+        size_of::<Decoded>() + bytes.len() + size_of_val(&**slots) + size_of_val(&**counts)
     }
 
     /// Returns the key of a pair, or the last key of a child.
@@ -330,7 +339,8 @@ impl Page {
         };
         let level = self.level().checked_sub(1)?;
         let count = self.child_count(index);
-        Some(Link { cid: self.child(index)?, level, count, last: self.key_bytes(index), after })
+        let followed = index + 1 < self.len();
+        Some(Link { cid: self.child(index)?, level, count, last: self.key_bytes(index), after, followed })
     }
 
     /// Finds a key: its place, or the place where it would stand.

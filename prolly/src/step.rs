@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::cid::Cid;
 use crate::config::Config;
 use crate::error::{Error, StoreError};
-use crate::page::{Link, Page};
+use crate::page::{Link, Page, PageError};
 use crate::store::PageSource;
 
 /// A step reports at most this many missing pages at once; it reports more when these are there.
@@ -69,6 +69,7 @@ pub(crate) fn open_root<S>(source: &S, config: &Config, root: &Cid) -> Result<Op
 where
     S: PageSource + ?Sized,
 {
+    config.validate()?;
     let Some(page) = fetch(source, root)? else { return Ok(None) };
     page.within(config).map_err(Error::page(root))?;
     Ok(Some(page))
@@ -81,6 +82,9 @@ where
 {
     let Some(page) = fetch(source, &link.cid)? else { return Ok(None) };
     page.within(config).and_then(|()| page.fits(link)).map_err(Error::page(&link.cid))?;
+    if link.followed && page.payload() < config.window(link.level).0 {
+        return Err(Error::page(&link.cid)(PageError::Boundary));
+    }
     Ok(Some(page))
 }
 
@@ -94,5 +98,12 @@ fn fetch<S: PageSource + ?Sized>(source: &S, cid: &Cid) -> Result<Option<Page>, 
 /// Returns what the parent of a tree's top page would say of it; `None` for the empty tree.
 pub(crate) fn root_link(page: &Page) -> Option<Link> {
     let last: Bytes = page.last_key()?;
-    Some(Link { cid: *page.cid(), level: page.level(), count: page.count(), last, after: None })
+    Some(Link {
+        cid: *page.cid(),
+        level: page.level(),
+        count: page.count(),
+        last,
+        after: None,
+        followed: false,
+    })
 }

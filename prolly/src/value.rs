@@ -23,12 +23,18 @@ pub const PART_BYTES: usize = 8 << 10;
 /// How many pages are gathered under one.
 pub const FAN_OUT: usize = 128;
 
-/// Writes a long value and returns the link to it.
-pub(crate) fn write<W: PageSink + ?Sized>(sink: &W, value: &[u8]) -> Result<Value, Error> {
-    let len = value.len() as u64;
-    if len > MAX_VALUE_BYTES {
+/// Makes sure that a value may be written.
+pub(crate) const fn check(value: &[u8]) -> Result<(), Error> {
+    if value.len() as u64 > MAX_VALUE_BYTES {
         return Err(Error::ValueTooLong { len: value.len(), limit: MAX_VALUE_BYTES });
     }
+    Ok(())
+}
+
+/// Writes a long value and returns the link to it.
+pub(crate) fn write<W: PageSink + ?Sized>(sink: &W, value: &[u8]) -> Result<Value, Error> {
+    check(value)?;
+    let len = value.len() as u64;
     let put = |page: Vec<u8>| -> Result<Cid, StoreError> {
         let cid = Cid::of(&page);
         sink.put(cid, page.into())?;
@@ -63,19 +69,25 @@ pub(crate) fn place<W: PageSink + ?Sized>(sink: &W, config: &Config, value: Byte
 struct Part {
     cid: Cid,
     len: u64,
+    /// How many pages of links lead from here to the bytes, this one included. All parts of a value
+    /// lie equally deep, so the parent tells it; a short last part may lie under links too.
+    depth: u32,
 }
 
 impl Part {
+    /// Returns the top page of a value.
+    fn top(cid: Cid, len: u64) -> Self {
+        let (mut depth, mut most) = (0, PART_BYTES as u64);
+        while most < len {
+            most = most.saturating_mul(FAN_OUT as u64);
+            depth += 1;
+        }
+        Self { cid, len, depth }
+    }
+
     /// Returns how many bytes each page directly below holds; the last one may hold fewer.
     fn below(&self) -> Option<u64> {
-        let mut below = PART_BYTES as u64;
-        if self.len <= below {
-            return None;
-        }
-        while below * (FAN_OUT as u64) < self.len {
-            below *= FAN_OUT as u64;
-        }
-        Some(below)
+        self.depth.checked_sub(1).map(|depth| PART_BYTES as u64 * (FAN_OUT as u64).pow(depth))
     }
 
     /// Returns the pages below one that gathers links.
@@ -88,7 +100,7 @@ impl Part {
         for _ in 0..links {
             let len = left.min(below);
             left -= len;
-            parts.push(Self { cid: reader.link()?, len });
+            parts.push(Self { cid: reader.link()?, len, depth: self.depth.saturating_sub(1) });
         }
         reader.end()?;
         Ok(parts)
@@ -118,7 +130,7 @@ impl ReadValue {
     pub fn new(value: Value) -> Self {
         let (inline, left) = match value {
             Value::Inline(bytes) => (Some(bytes), VecDeque::new()),
-            Value::Linked(len, cid) => (None, VecDeque::from([Part { cid, len }])),
+            Value::Linked(len, cid) => (None, VecDeque::from([Part::top(cid, len)])),
         };
         Self { read: Vec::new(), inline, left }
     }
@@ -128,6 +140,9 @@ impl ReadValue {
     /// # Errors
     /// The store failed, or a page is not what the value's length promises.
     pub fn step<S: PageSource + ?Sized>(&mut self, source: &S) -> Result<Step<Bytes>, Error> {
+        if let Some(Part { cid, len, .. }) = self.left.front().filter(|part| part.len > MAX_VALUE_BYTES) {
+            return Err(Error::page(cid)(PageError::ValueLength { index: 0, len: *len }));
+        }
         if let Some(bytes) = &self.inline {
             return Ok(Step::Ready(bytes.clone()));
         }

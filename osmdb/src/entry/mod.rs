@@ -2,6 +2,8 @@
 
 mod codec;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,10 @@
 //! What the tests of trees share: small pages, so that few pairs make tall trees, and a model.
 
 #![allow(dead_code, reason = "every test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+#[macro_use]
+pub mod properties;
 
 use std::collections::BTreeMap;
 
@@ -142,14 +146,14 @@ fn encoded_len(value: &ciborium::Value) -> usize {
 }
 
 /// Runs steps against an empty store, filling in what is missing from a full one.
-pub struct Partial<'a> {
-    pub full: &'a MemoryStore,
+pub struct Partial<'a, S> {
+    pub full: &'a S,
     pub here: MemoryStore,
     pub rounds: usize,
 }
 
-impl<'a> Partial<'a> {
-    pub fn new(full: &'a MemoryStore) -> Self {
+impl<'a, S: PageSource> Partial<'a, S> {
+    pub fn new(full: &'a S) -> Self {
         Self { full, here: MemoryStore::new(), rounds: 0 }
     }
 

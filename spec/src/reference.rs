@@ -1,0 +1,424 @@
+//! Trees as `spec/prolly.md` describes them: slow, small, and obviously right.
+//!
+//! Written from the text alone. The numbers in the comments are its sections. Everything is kept in
+//! memory, pages are cut by trying every place, and a page is checked by encoding it again.
+
+mod cbor;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::cbor::{ARRAY, BYTES, LINK_HEAD, Reader, UNSIGNED, array, byte_string, ensure, head, link};
+
+/// A set of pairs.
+pub type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+/// The hash of a page (2).
+pub type Address = [u8; 32];
+/// Pages by their addresses.
+pub type Pages = BTreeMap<Address, Vec<u8>>;
+/// What differs (10): by key, the left and the right value.
+pub type Changes = BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)>;
+
+/// Version of the text (5).
+pub const FORMAT: u64 = 1;
+/// Greatest length of a page (5).
+pub const MAX_PAGE_BYTES: usize = 65_535;
+/// Greatest window (5).
+pub const MAX_WINDOW_BYTES: u64 = 65_000;
+/// Greatest length of a value (5).
+pub const MAX_VALUE_BYTES: u64 = 16_777_216;
+/// Greatest level (5).
+pub const MAX_LEVEL: u64 = 31;
+const LINKED_VALUE_BYTES: u64 = 51;
+const BRANCH_PAIR_BYTES: usize = 50;
+const PART_BYTES: usize = 8192;
+const FAN_OUT: usize = 128;
+
+/// The limits that decide where pages end (4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Least and greatest size of a leaf.
+    pub leaf: [u32; 2],
+    /// Least and greatest size of a branch.
+    pub branch: [u32; 2],
+    /// Greatest length of a key.
+    pub key_max: u32,
+    /// Greatest length of a value in its leaf.
+    pub inline_max: u32,
+}
+
+impl Config {
+    /// Tells whether trees can be built with it (4).
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        let with_head = |n: u32| head(BYTES, n.into()).len() as u64 + u64::from(n);
+        let key = with_head(self.key_max);
+        let leaf_pair = key + with_head(self.inline_max).max(LINKED_VALUE_BYTES);
+        let branch_pair = key + BRANCH_PAIR_BYTES as u64;
+        [(self.leaf, leaf_pair), (self.branch, branch_pair)].iter().all(|(window, pair)| {
+            let (min, max) = (u64::from(window[0]), u64::from(window[1]));
+            min > *pair && max >= min + 2 * pair && max <= MAX_WINDOW_BYTES
+        })
+    }
+
+    /// Encodes the record (4).
+    #[must_use]
+    pub fn record(&self) -> Vec<u8> {
+        let limits =
+            [self.leaf[0], self.leaf[1], self.branch[0], self.branch[1], self.key_max, self.inline_max];
+        let items = limits.map(|limit| head(UNSIGNED, limit.into())).concat();
+        [head(ARRAY, 7), head(UNSIGNED, FORMAT), items].concat()
+    }
+
+    /// Decodes a record (4).
+    ///
+    /// # Errors
+    /// It is not the one encoding of a valid configuration.
+    pub fn read(record: &[u8]) -> Result<Self, String> {
+        let items = Reader(record).array(|reader| reader.head(UNSIGNED))?;
+        let items: Result<Vec<u32>, _> = items.into_iter().map(u32::try_from).collect();
+        let items = items.map_err(|_| "a limit too great")?;
+        let [_, a, b, c, d, key_max, inline_max] = items[..] else { return Err("another record".to_owned()) };
+        let config = Self { leaf: [a, b], branch: [c, d], key_max, inline_max };
+        // This refuses another format too.
+        ensure(config.record() == record && config.is_valid(), "not a configuration")?;
+        Ok(config)
+    }
+
+    fn window(&self, level: u64) -> (usize, usize) {
+        let [min, max] = if level == 0 { self.leaf } else { self.branch };
+        (min as usize, max as usize)
+    }
+}
+
+/// Returns the address of a page (2).
+#[must_use]
+pub fn address(page: &[u8]) -> Address {
+    *blake3::hash(page).as_bytes()
+}
+
+/// Returns the text form of an address (2).
+#[must_use]
+pub fn cid_text(address: &Address) -> String {
+    let bytes = [&LINK_HEAD[5..], address].concat();
+    let mut bits: Vec<u8> =
+        bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
+    bits.resize(290, 0);
+    let digit = |five: &[u8]| five.iter().fold(0, |value, bit| value * 2 + usize::from(*bit));
+    let digits = bits.chunks(5).map(|five| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[digit(five)]));
+    std::iter::once('b').chain(digits).collect()
+}
+
+/// Returns the number that decides where pages end (7.2).
+#[must_use]
+pub fn key_hash(level: u8, key: &[u8]) -> u64 {
+    let mut hash_key = *b"prolly smallest hash in a windo?";
+    hash_key[31] = level;
+    let hash = blake3::keyed_hash(&hash_key, key);
+    hash.as_bytes()[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+/// A value as its leaf holds it (6.1).
+#[derive(Debug, Clone)]
+enum Value {
+    Inline(Vec<u8>),
+    Linked(u64, Address),
+}
+
+/// A pair of a leaf; or a child of a branch: its last key, link and count (6.2).
+#[derive(Debug, Clone)]
+enum Item {
+    Value(Value),
+    Child(Address, u64),
+}
+
+/// A key, and what stands beside it.
+type Pair = (Vec<u8>, Item);
+
+/// A page of a tree, decoded (6).
+#[derive(Debug)]
+struct Page {
+    level: u64,
+    pairs: Vec<Pair>,
+}
+
+impl Item {
+    /// The value or the link.
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Value(Value::Inline(bytes)) => byte_string(bytes),
+            Self::Value(Value::Linked(len, top)) => array(&[head(UNSIGNED, *len), link(top)]),
+            Self::Child(address, _) => link(address),
+        }
+    }
+
+    fn count(&self) -> u64 {
+        if let Self::Child(_, count) = self { *count } else { 1 }
+    }
+
+    /// What it adds to the size of its page, beside its key (7.1).
+    fn size(&self) -> usize {
+        if let Self::Value(_) = self { self.encode().len() } else { BRANCH_PAIR_BYTES }
+    }
+}
+
+impl Page {
+    fn encode(&self) -> Vec<u8> {
+        let all = |part: fn(&Pair) -> Vec<u8>| array(&self.pairs.iter().map(part).collect::<Vec<_>>());
+        let mut items = vec![head(UNSIGNED, self.level), all(|(key, _)| byte_string(key))];
+        items.push(all(|(_, item)| item.encode()));
+        if self.level > 0 {
+            items.push(all(|(_, item)| head(UNSIGNED, item.count())));
+        }
+        array(&items)
+    }
+
+    fn count(&self) -> u64 {
+        self.pairs.iter().map(|(_, item)| item.count()).sum()
+    }
+
+    /// Decodes a page and makes all checks of 9.1 but that of the hash.
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        ensure(bytes.len() <= MAX_PAGE_BYTES, "a page too long")?;
+        let mut reader = Reader(bytes);
+        let items = reader.head(ARRAY)?;
+        let level = reader.head(UNSIGNED)?;
+        let is_leaf = items == 3 && level == 0;
+        ensure(is_leaf || items == 4 && (1..=MAX_LEVEL).contains(&level), "a level that does not fit")?;
+        let keys = reader.array(Reader::bytes)?;
+        let values = reader.array(if is_leaf { Reader::value } else { Reader::child })?;
+        let counts =
+            if is_leaf { vec![1; keys.len()] } else { reader.array(|reader| reader.head(UNSIGNED))? };
+        ensure(keys.len() == values.len() && keys.len() == counts.len(), "arrays of different lengths")?;
+        ensure(keys.windows(2).all(|two| two[0] < two[1]), "keys that do not ascend")?;
+        ensure(is_leaf || keys.len() >= 2, "a branch with fewer than two children")?;
+        ensure(counts.iter().all(|count| *count > 0), "a count of zero")?;
+        let total: u128 = counts.iter().map(|count| u128::from(*count)).sum();
+        ensure(total <= u64::MAX.into(), "too many pairs")?;
+        let with_count =
+            |(item, count)| if let Item::Child(to, _) = item { Item::Child(to, count) } else { item };
+        let page = Self {
+            level,
+            pairs: keys.into_iter().zip(values.into_iter().zip(counts).map(with_count)).collect(),
+        };
+        // One encoding per page: this refuses heads that are too long, and bytes that follow.
+        ensure(page.encode() == bytes, "another encoding than the one there is")?;
+        Ok(page)
+    }
+
+    /// Checks 9.2.
+    fn check(&self, config: &Config) -> Result<(), String> {
+        let inline_max = config.inline_max as usize;
+        for (key, item) in &self.pairs {
+            ensure(key.len() <= config.key_max as usize, "a key too long")?;
+            match item {
+                Item::Value(Value::Inline(value)) => ensure(value.len() <= inline_max, "a value too long")?,
+                Item::Value(Value::Linked(len, _)) => ensure(*len > inline_max as u64, "a value too short")?,
+                Item::Child(..) => {}
+            }
+        }
+        let size: usize = self.pairs.iter().map(size).sum();
+        ensure(size <= config.window(self.level).1, "a page beyond the window")
+    }
+}
+
+impl Reader<'_> {
+    fn child(&mut self) -> Result<Item, String> {
+        Ok(Item::Child(self.link()?, 0))
+    }
+
+    fn value(&mut self) -> Result<Item, String> {
+        if self.0.first().is_some_and(|first| first >> 5 == ARRAY) {
+            ensure(self.head(ARRAY)? == 2, "a value that is not [length, link]")?;
+            let len = self.head(UNSIGNED)?;
+            ensure((1..=MAX_VALUE_BYTES).contains(&len), "an impossible length of a value")?;
+            return Ok(Item::Value(Value::Linked(len, self.link()?)));
+        }
+        Ok(Item::Value(Value::Inline(self.bytes()?)))
+    }
+}
+
+/// Makes every check of a page by itself (9.1) but that of its hash.
+///
+/// # Errors
+/// The bytes are no page of a tree.
+pub fn check_page(bytes: &[u8]) -> Result<(), String> {
+    Page::read(bytes).map(|_| ())
+}
+
+/// Builds the tree of a set of pairs: its root and all its pages (8).
+///
+/// # Errors
+/// The configuration is not valid, or a pair is beyond the limits.
+pub fn build(config: &Config, pairs: &Pairs) -> Result<(Address, Pages), String> {
+    ensure(config.is_valid(), "an invalid configuration")?;
+    let mut pages = Pages::new();
+    let mut row = Vec::new();
+    for (key, value) in pairs {
+        ensure(key.len() <= config.key_max as usize, "a key too long")?;
+        ensure(value.len() as u64 <= MAX_VALUE_BYTES, "a value too long")?;
+        let is_long = value.len() > config.inline_max as usize;
+        let value = if is_long { write_value(value, &mut pages) } else { Value::Inline(value.clone()) };
+        row.push((key.clone(), Item::Value(value)));
+    }
+    for level in 0..=MAX_LEVEL {
+        let cut = if row.is_empty() { vec![Vec::new()] } else { cut(config, level, &row)? };
+        row = Vec::new();
+        for pairs in cut {
+            let last = pairs.last().map(|(key, _)| key.clone()).unwrap_or_default();
+            let page = Page { level, pairs };
+            row.push((last, Item::Child(put(&mut pages, page.encode()), page.count())));
+        }
+        if let [(_, Item::Child(root, _))] = row.as_slice() {
+            return Ok((*root, pages));
+        }
+    }
+    Err("more levels than there are".to_owned())
+}
+
+fn put(pages: &mut Pages, bytes: Vec<u8>) -> Address {
+    let address = address(&bytes);
+    pages.insert(address, bytes);
+    address
+}
+
+/// Makes the value pages of a long value (6.4).
+fn write_value(value: &[u8], pages: &mut Pages) -> Value {
+    let mut row: Vec<_> = value.chunks(PART_BYTES).map(|part| put(pages, byte_string(part))).collect();
+    while row.len() > 1 {
+        let groups = row.chunks(FAN_OUT).map(|group| array(&group.iter().map(link).collect::<Vec<_>>()));
+        row = groups.map(|page| put(pages, page)).collect();
+    }
+    Value::Linked(value.len() as u64, row[0])
+}
+
+/// The size of a pair (7.1).
+fn size((key, item): &Pair) -> usize {
+    head(BYTES, key.len() as u64).len() + key.len() + item.size()
+}
+
+/// Cuts a level into pages (7.3).
+fn cut(config: &Config, level: u64, pairs: &[Pair]) -> Result<Vec<Vec<Pair>>, String> {
+    let (min, max) = config.window(level);
+    let mut left = pairs;
+    let mut pages = Vec::new();
+    while !left.is_empty() {
+        let mut n = left.len();
+        if left.iter().map(size).sum::<usize>() > max {
+            let sizes = left.iter().scan(0, |sum, pair| {
+                *sum += size(pair);
+                Some(*sum)
+            });
+            let inside = sizes.take_while(|sum| *sum <= max).zip(1..).filter(|(sum, _)| *sum >= min);
+            let places = inside.map(|(_, i)| i).filter(|i| level == 0 || i + 1 != left.len());
+            let hash = |i: &usize| u8::try_from(level).map_or(0, |level| key_hash(level, &left[i - 1].0));
+            // Of several least ones, this is the first.
+            n = places.min_by_key(hash).ok_or("no place for a page to end")?;
+        }
+        pages.push(left[..n].to_vec());
+        left = &left[n..];
+    }
+    Ok(pages)
+}
+
+/// Reads all pairs of a tree, making every check of 9.1 to 9.4.
+///
+/// # Errors
+/// A page is missing, or refused.
+pub fn read(config: &Config, root: &Address, pages: &Pages) -> Result<Pairs, String> {
+    ensure(config.is_valid(), "an invalid configuration")?;
+    let mut pairs = Pairs::new();
+    let page = Page::read(load(pages, root)?)?;
+    read_page(config, &page, None, pages, &mut pairs)?;
+    Ok(pairs)
+}
+
+fn load<'a>(pages: &'a Pages, wanted: &Address) -> Result<&'a [u8], String> {
+    let page = pages.get(wanted).ok_or("a missing page")?;
+    ensure(address(page) == *wanted, "a page under another address than its own")?;
+    ensure(page.len() <= MAX_PAGE_BYTES, "a page too long")?;
+    Ok(page)
+}
+
+fn read_page(
+    config: &Config,
+    page: &Page,
+    mut bound: Option<Vec<u8>>,
+    pages: &Pages,
+    pairs: &mut Pairs,
+) -> Result<(), String> {
+    page.check(config)?;
+    for (key, item) in &page.pairs {
+        match item {
+            Item::Value(Value::Inline(value)) => drop(pairs.insert(key.clone(), value.clone())),
+            Item::Value(Value::Linked(len, top)) => {
+                pairs.insert(key.clone(), read_value(*len, top, pages)?);
+            }
+            Item::Child(to, count) => {
+                let child = Page::read(load(pages, to)?)?;
+                ensure(child.level + 1 == page.level, "a child on another level")?;
+                ensure(child.count() == *count, "a child with another count")?;
+                ensure(
+                    child.pairs.last().is_some_and(|(last, _)| last == key),
+                    "a child with another last key",
+                )?;
+                let first = child.pairs.first().map(|(first, _)| first);
+                ensure(bound.is_none() || first > bound.as_ref(), "a child that begins too early")?;
+                read_page(config, &child, bound, pages, pairs)?;
+                bound = Some(key.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a value out of line (9.4).
+fn read_value(len: u64, top: &Address, pages: &Pages) -> Result<Vec<u8>, String> {
+    let len = usize::try_from(len).map_err(|_| "a value too long")?;
+    let depth = (0..).find(|depth| PART_BYTES * FAN_OUT.pow(*depth) >= len).unwrap_or(0);
+    read_part(depth, len, top, pages)
+}
+
+fn read_part(depth: u32, len: usize, at: &Address, pages: &Pages) -> Result<Vec<u8>, String> {
+    let bytes = load(pages, at)?;
+    let mut reader = Reader(bytes);
+    if depth == 0 {
+        let part = reader.bytes()?;
+        ensure(part.len() == len && byte_string(&part) == bytes, "a part of another length")?;
+        return Ok(part);
+    }
+    let below = PART_BYTES * FAN_OUT.pow(depth - 1);
+    let links = reader.array(Reader::link)?;
+    ensure(links.len() == len.div_ceil(below), "another number of parts")?;
+    ensure(array(&links.iter().map(link).collect::<Vec<_>>()) == bytes, "another encoding")?;
+    let part =
+        |(index, to): (usize, &Address)| read_part(depth - 1, below.min(len - index * below), to, pages);
+    Ok(links.iter().enumerate().map(part).collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Reads a whole tree, and refuses it unless it is canonical (9.5).
+///
+/// # Errors
+/// A page is missing or refused, or a boundary breaks the rule.
+pub fn read_canonical(config: &Config, root: &Address, pages: &Pages) -> Result<Pairs, String> {
+    let pairs = read(config, root, pages)?;
+    ensure(build(config, &pairs)?.0 == *root, "boundaries that break the rule")?;
+    Ok(pairs)
+}
+
+/// Applies edits in their order: a value to put, or none to remove the key (10).
+pub fn edit(pairs: &mut Pairs, edits: &[(Vec<u8>, Option<Vec<u8>>)]) {
+    for (key, value) in edits {
+        match value {
+            Some(value) => drop(pairs.insert(key.clone(), value.clone())),
+            None => drop(pairs.remove(key)),
+        }
+    }
+}
+
+/// Finds what differs between two sets of pairs (10).
+#[must_use]
+pub fn diff(left: &Pairs, right: &Pairs) -> Changes {
+    let keys: BTreeSet<_> = left.keys().chain(right.keys()).cloned().collect();
+    let sides = keys.into_iter().map(|key| (left.get(&key).cloned(), right.get(&key).cloned(), key));
+    sides.filter(|(left, right, _)| left != right).map(|(left, right, key)| (key, (left, right))).collect()
+}
