@@ -19,9 +19,11 @@ pub(super) fn merge(dir: &Path, other: &Path, stats: bool) -> Result<(), Failure
         failure => failure,
     })?;
     let theirs = theirs.snapshot();
-    let (before, merged) = database::change(dir, |db| {
-        let before = if stats { Some(pages(&db.snapshot())?) } else { None };
-        Ok((before, db.merge(&theirs)?))
+    let (merged, here) = database::change(dir, |db| {
+        let measure = || if stats { pages(&db.snapshot()).map(Some) } else { Ok(None) };
+        let before = measure()?;
+        let merged = db.merge(&theirs)?;
+        Ok((merged, before.zip(measure()?)))
     })?;
     let mut out = Out::new();
     out.line(format_args!(
@@ -31,8 +33,9 @@ pub(super) fn merge(dir: &Path, other: &Path, stats: bool) -> Result<(), Failure
         merged.pages_there,
         counted(merged.forked.len(), "fork", "forks"),
     ))?;
-    if let Some(here) = before {
-        out.line(format_args!("of {} here and {} there", counted(here, "page", "pages"), pages(&theirs)?))?;
+    if let Some((before, after)) = here {
+        let there = pages(&theirs)?;
+        out.line(format_args!("pages here {before} before and {after} after, there {there}"))?;
         merged.forked.iter().try_for_each(|element| out.line(format_args!("fork {element}")))?;
     }
     out.line(format_args!("root {}", merged.root))?;

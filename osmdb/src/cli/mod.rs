@@ -72,10 +72,11 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 /// Takes what is said of the arguments before the usage is repeated, as one line.
 fn first_words(message: &str) -> String {
-    let words = message.split("\n\n").take_while(|part| {
+    let parts = message.split("\n\n").take_while(|part| {
         let part = part.trim_start();
         !part.starts_with("Usage:") && !part.starts_with("For more information")
     });
-    let lines = words.flat_map(str::lines).map(str::trim).collect::<Vec<_>>().join(" ");
+    let lines = |part: &str| part.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let lines = parts.map(lines).collect::<Vec<_>>().join("; ");
     lines.strip_prefix("error: ").unwrap_or(&lines).to_owned()
 }

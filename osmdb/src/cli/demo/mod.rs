@@ -16,6 +16,9 @@ use super::merge::pages;
 use super::output::{Out, counted, grouped, size};
 use super::{database, json};
 
+/// So many of the places found are named.
+const NAMED: usize = 7;
+
 pub(super) fn demo(dir: Option<&Path>) -> Result<(), Failure> {
     let start = Instant::now();
     let mut out = Out::new();
@@ -139,9 +142,9 @@ fn merge(out: &mut Out, a: &Db, b: &Db) -> Result<(), Failure> {
     {
         let merged = db.merge(other)?;
         out.line(format_args!(
-            "   {name} takes from {of}: gained {}, read {} of its {} pages and {} of the other's {}, {}",
+            "   {name} takes from {of}: gained {}, read {} here (of {}) and {} there (of {}), {}",
             counted(merged.gained, "version", "versions"),
-            merged.pages_here,
+            counted(merged.pages_here, "page", "pages"),
             grouped(total.0),
             merged.pages_there,
             grouped(total.1),
@@ -192,7 +195,7 @@ fn sparse(out: &mut Out, db: &Db) -> Result<(), Failure> {
         counted(of(Kind::Way), "way", "ways"),
         counted(of(Kind::Relation), "relation", "relations"),
     ))?;
-    for feature in features.iter().filter(|feature| feature.tags.get("name").is_some()).take(5) {
+    for feature in features.iter().filter(|feature| feature.tags.get("name").is_some()).take(NAMED) {
         let words = ["amenity", "highway", "building", "route"];
         let what = words.iter().find_map(|key| feature.tags.get(key)).unwrap_or_default();
         let name = feature.tags.get("name").unwrap_or_default();
