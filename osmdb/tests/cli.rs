@@ -59,6 +59,7 @@ fn a_failed_import_leaves_nothing_of_a_new_database() {
     place.write("empty.osm", "");
     place.write("text.osm", "not a map");
     place.write("latin.osm", b"<osm><node id='1' lat='1' lon='1'><tag k='name' v='S\xfcd'/></node></osm>");
+    place.write("change.osm", "<osmChange><create/></osmChange>");
     place.write("pole.osm", "<osm><node id='1' lat='91' lon='0'/></osm>");
     place.write("gzip.osm.gz", b"\x1f\x8b\x08\x00 nothing of the kind");
     std::fs::create_dir(place.path("empty")).unwrap();
@@ -69,6 +70,7 @@ fn a_failed_import_leaves_nothing_of_a_new_database() {
         ("empty.osm", "the file is empty"),
         ("text.osm", "give an .osm.pbf"),
         ("latin.osm", "latin.osm"),
+        ("change.osm", "give an .osm.pbf"),
         ("pole.osm", "latitude 91.0000000"),
         ("gzip.osm.gz", "gzip"),
         ("empty", "empty"),

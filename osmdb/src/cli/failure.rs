@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use osmdb::io::{Problem, ReadError};
+use osmdb::io::{PbfProblem, Problem, ReadError, XmlProblem};
 use prolly::StoreError;
 
 use super::output::complain;
@@ -105,7 +105,11 @@ fn read_advice(problem: &Problem) -> &'static str {
         Problem::Empty | Problem::Truncated { .. } | Problem::Damaged { .. } => {
             "nothing was imported: get the file again"
         }
-        Problem::UnknownFormat { .. } => "give an .osm.pbf, .osm, .osm.gz or .osm.bz2 file",
+        Problem::Xml(XmlProblem::Root { .. } | XmlProblem::ChangeFile) | Problem::UnknownFormat { .. } => {
+            "give an .osm.pbf, .osm, .osm.gz or .osm.bz2 file with a map"
+        }
+        Problem::Xml(XmlProblem::Encoding { .. }) => "convert it to UTF-8",
+        Problem::Pbf(PbfProblem::Compression(_)) => "write it anew with zlib",
         Problem::PackedContent { .. } => "unpack it first",
         Problem::Element { .. } => "nothing was imported: ask whoever made the file",
         _ => "nothing was imported: get the file again, or ask whoever made it",

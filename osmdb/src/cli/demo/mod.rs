@@ -171,7 +171,14 @@ fn fork(out: &mut Out, db: &Db) -> Result<(), Failure> {
     out.line("   two heads until somebody who knows the spring edits it again.\n")?;
     let heads = db.get(spring)?;
     check(heads.len() == 2, "the fork has not two heads")?;
-    heads.iter().try_for_each(|head| out.line(format_args!("   {}", json::head(head))))
+    for osmdb::Head { version, entry } in &heads {
+        let version: String = version.to_string().chars().take(8).collect();
+        let time = json::time(entry.timestamp().unwrap_or_default());
+        let tags = entry.payload.iter().flat_map(|payload| payload.tags().iter());
+        let tags: Vec<String> = tags.map(|(key, value)| format!("{key}={value}")).collect();
+        out.line(format_args!("   {version}…  {}  {}", time.as_str().unwrap_or_default(), tags.join(", ")))?;
+    }
+    Ok(())
 }
 
 fn school_box() -> Result<osmdb::BBox, Failure> {
