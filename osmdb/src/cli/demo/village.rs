@@ -93,8 +93,7 @@ pub(super) fn land() -> Result<String, CoordError> {
         let name = format!("Peak {}", index + 1);
         let tags = [("natural", "peak"), ("name", &name), ("ele", &(1800 + index * 37).to_string())];
         // In the west and in the east by turns, away from the streets.
-        let column = if index % 2 == 0 { 0 } else { COLUMNS };
-        let further = if index % 2 == 0 { -20_000 } else { 20_000 };
+        let (column, further) = if index.is_multiple_of(2) { (0, -20_000) } else { (COLUMNS, 20_000) };
         xml.node(id, place(index * 5, column, (wobble(id), further))?, &tags);
     }
     for (index, id) in RIVER_NODES.enumerate() {
