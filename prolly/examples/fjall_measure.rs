@@ -85,14 +85,22 @@ fn main() -> Result<(), Failure> {
     for (cid, page) in map.iter().take(3) {
         println!("{cid}: {} bytes", page.len());
     }
+    let bytes = map.iter().map(|(_, page)| page.len()).sum::<usize>();
     for level in [1, 3, 6] {
-        let sizes = map.iter().map(|(_, page)| zstd::bulk::compress(page, level).map(|out| out.len()));
-        let size: usize = sizes.sum::<Result<usize, _>>()?;
-        println!(
-            "zstd {level}: {:.3} of the data",
-            size as f64 / map.iter().map(|(_, page)| page.len()).sum::<usize>() as f64
-        );
+        let mut writer = zstd::bulk::Compressor::new(level)?;
+        let mut reader = zstd::bulk::Decompressor::new()?;
+        let records = timed(&format!("zstd {level} compresses"), map.len(), bytes, || {
+            Ok(map.iter().map(|(_, page)| writer.compress(page)).collect::<Result<Vec<_>, _>>()?)
+        })?;
+        timed(&format!("zstd {level} decompresses"), map.len(), bytes, || {
+            Ok(records.iter().try_for_each(|record| reader.decompress(record, 65_535).map(drop))?)
+        })?;
+        let small = records.iter().map(Vec::len).sum::<usize>();
+        println!("zstd {level}: {:.3} of the data", small as f64 / bytes as f64);
     }
+    timed("hashing", map.len(), bytes, || {
+        Ok(map.iter().for_each(|(_, page)| _ = std::hint::black_box(Cid::of(page))))
+    })?;
     write_and_read("random pages", 1, &noise)?;
     write_and_read("a tree of elements", 1, &map)?;
     write_and_read("a tree of elements", 3, &map)?;

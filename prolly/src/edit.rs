@@ -6,7 +6,7 @@
 //! rule could have looked ahead to the change, until a new page ends where an old one ended. The
 //! pages that went and the pages that came are the batch for the level above.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -65,15 +65,24 @@ impl Edit {
         K: Into<Bytes>,
         V: Into<Bytes>,
     {
-        let mut sorted = BTreeMap::new();
+        let mut puts = Vec::new();
         for (key, value) in edits {
-            let key = key.into();
-            let value = value.map(Into::into);
+            let (key, value) = (key.into(), value.map(Into::into));
             check_key(&tree.config, &key)?;
             value.as_ref().map_or(Ok(()), |value: &Bytes| value::check(value))?;
-            sorted.insert(key, value.map(Value::Inline));
+            puts.push(Put { key, value: value.map(Value::Inline) });
         }
-        let puts = sorted.into_iter().map(|(key, value)| Put { key, value }).collect();
+        if !puts.is_sorted_by(|a, b| a.key < b.key) {
+            // Stable: of several edits of one key the last one stays last, and is the one kept.
+            puts.sort_by(|a, b| a.key.cmp(&b.key));
+            puts.dedup_by(|later, kept| {
+                let same = later.key == kept.key;
+                if same {
+                    kept.value = later.value.take();
+                }
+                same
+            });
+        }
         Ok(Self { tree, puts })
     }
 

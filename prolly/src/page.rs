@@ -358,6 +358,29 @@ impl Page {
         self.search(key).unwrap_or_else(|place| place)
     }
 
+    /// Returns the place of the first key, from a place on, for which this does not hold; it must hold
+    /// for a run of keys from there. Looks near first: the next key that is wanted is often close.
+    #[inline]
+    pub(crate) fn lower_bound_from(&self, start: usize, holds: impl Fn(&[u8]) -> bool) -> usize {
+        let len = self.len();
+        let (mut low, mut step) = (start, 1);
+        while low < len && holds(self.key(low)) {
+            let next = low + step;
+            if next >= len || !holds(self.key(next)) {
+                // The boundary lies between the two.
+                let (mut yes, mut no) = (low, next.min(len));
+                while no - yes > 1 {
+                    let middle = yes.midpoint(no);
+                    if holds(self.key(middle)) { yes = middle } else { no = middle }
+                }
+                return no;
+            }
+            low = next;
+            step *= 2;
+        }
+        low
+    }
+
     /// Checks the page against the limits of a configuration.
     ///
     /// # Errors

@@ -103,3 +103,63 @@ pub(crate) fn disjoint(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
     }
     united
 }
+
+/// Sorted, disjoint ranges of keys, to be walked over.
+#[derive(Debug, Clone)]
+pub(crate) enum Ranges {
+    /// Any ranges.
+    Any(Vec<KeyRange>),
+    /// All keys that begin with one of some prefixes of one length, kept one after another: a
+    /// million of them need no million allocations.
+    Prefixes { bytes: Vec<u8>, len: usize },
+}
+
+impl Ranges {
+    pub(crate) fn any(ranges: Vec<KeyRange>) -> Self {
+        Self::Any(disjoint(ranges))
+    }
+
+    pub(crate) fn prefixes<const N: usize>(mut prefixes: Vec<[u8; N]>) -> Self {
+        if N == 0 {
+            return Self::Any(if prefixes.is_empty() { Vec::new() } else { vec![KeyRange::all()] });
+        }
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        Self::Prefixes { bytes: prefixes.into_flattened(), len: N }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Any(ranges) => ranges.len(),
+            Self::Prefixes { bytes, len } => bytes.len() / len,
+        }
+    }
+
+    /// Returns the least key that belongs to a range. `None`: there are not that many ranges.
+    pub(crate) fn from(&self, index: usize) -> Option<&[u8]> {
+        match self {
+            Self::Any(ranges) => ranges.get(index).map(|range| &range.from[..]),
+            Self::Prefixes { bytes, len } => bytes.chunks_exact(*len).nth(index),
+        }
+    }
+
+    /// Tells whether a range ends before a key.
+    pub(crate) fn ends_before(&self, index: usize, key: &[u8]) -> bool {
+        match self {
+            Self::Any(ranges) => ranges.get(index).is_none_or(|range| range.ends_before(key)),
+            Self::Prefixes { .. } => {
+                self.from(index).is_none_or(|prefix| prefix < key && !key.starts_with(prefix))
+            }
+        }
+    }
+
+    /// Returns the first range that does not end before a key that lies behind this one.
+    pub(crate) fn first_behind(&self, key: &[u8]) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.ends_before(middle, key) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+}

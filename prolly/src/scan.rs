@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::page::{Link, Page, Value};
-use crate::range::{KeyRange, disjoint};
+use crate::range::{KeyRange, Ranges};
 use crate::step::{Frontier, Step, open, open_root, root_link};
 use crate::store::PageSource;
 use crate::tree::Tree;
@@ -33,8 +33,7 @@ use crate::tree::Tree;
 #[derive(Debug)]
 pub struct Scan {
     tree: Tree,
-    /// Disjoint and in order.
-    ranges: Vec<KeyRange>,
+    ranges: Ranges,
     begun: bool,
     /// Subtrees still to be walked, in order.
     queue: VecDeque<Link>,
@@ -78,7 +77,18 @@ impl Scan {
     /// Begins to walk. The ranges may overlap and come in any order.
     #[must_use]
     pub fn new(tree: Tree, ranges: Vec<KeyRange>) -> Self {
-        Self { tree, ranges: disjoint(ranges), begun: false, queue: VecDeque::new(), leaf: None }
+        Self::over(tree, Ranges::any(ranges))
+    }
+
+    /// Begins to walk over all keys that begin with one of these prefixes, which may come in any
+    /// order. Takes less memory than a range for each.
+    #[must_use]
+    pub fn prefixes<const N: usize>(tree: Tree, prefixes: Vec<[u8; N]>) -> Self {
+        Self::over(tree, Ranges::prefixes(prefixes))
+    }
+
+    const fn over(tree: Tree, ranges: Ranges) -> Self {
+        Self { tree, ranges, begun: false, queue: VecDeque::new(), leaf: None }
     }
 
     /// Walks on to the next run of pairs; `None` at the end.
@@ -91,7 +101,7 @@ impl Scan {
                 return Ok(Step::Missing(vec![self.tree.root]));
             };
             self.begun = true;
-            self.queue.extend(root_link(&page).filter(|_| !self.ranges.is_empty()));
+            self.queue.extend(root_link(&page).filter(|_| self.ranges.len() > 0));
         }
         loop {
             if let Some(run) = self.next_run() {
@@ -114,22 +124,25 @@ impl Scan {
 
     /// Returns the first range that reaches beyond a key.
     fn first_range(&self, after: Option<&Bytes>) -> usize {
-        after.map_or(0, |after| self.ranges.partition_point(|range| range.ends_before(after)))
+        after.map_or(0, |after| self.ranges.first_behind(after))
     }
 
     /// Returns the next pairs of the open leaf that belong to a range.
     fn next_run(&mut self) -> Option<Run> {
         let leaf = self.leaf.as_mut()?;
-        while let Some(range) = self.ranges.get(leaf.range) {
-            let start = leaf.page.lower_bound(&range.from).max(leaf.index);
-            let end = range.to.as_ref().map_or(leaf.page.len(), |to| leaf.page.lower_bound(to));
-            if start >= leaf.page.len() {
-                break;
+        let page = &leaf.page;
+        while let Some(from) = self.ranges.from(leaf.range).filter(|_| leaf.index < page.len()) {
+            // Ranges that end before the next pair are passed over at once.
+            if self.ranges.ends_before(leaf.range, page.key(leaf.index)) {
+                leaf.range = self.ranges.first_behind(page.key(leaf.index));
+                continue;
             }
+            let start = page.lower_bound_from(leaf.index, |key| key < from);
+            let end = page.lower_bound_from(start, |key| !self.ranges.ends_before(leaf.range, key));
             leaf.range += 1;
-            leaf.index = end.max(start);
+            leaf.index = end;
             if start < end {
-                return Some(Run { page: leaf.page.clone(), pairs: start..end });
+                return Some(Run { page: page.clone(), pairs: start..end });
             }
         }
         self.leaf = None;
@@ -140,17 +153,20 @@ impl Scan {
     fn children(&self, page: &Page, link: &Link, mut range: usize) -> Vec<Link> {
         let mut children = Vec::new();
         let mut index = 0;
-        while let Some(wanted) = self.ranges.get(range) {
-            index = page.lower_bound(&wanted.from).max(index);
+        while let Some(from) = self.ranges.from(range) {
+            index = page.lower_bound_from(index, |key| key < from);
             if index >= page.len() {
                 break;
             }
             let Some(child) = page.link(index, link.after.as_ref()) else { break };
-            if child.after.as_ref().is_some_and(|after| wanted.ends_before(after)) {
-                range += 1;
-            } else {
-                children.push(child);
-                index += 1;
+            match &child.after {
+                Some(after) if self.ranges.ends_before(range, after) => {
+                    range = self.ranges.first_behind(after);
+                }
+                _ => {
+                    children.push(child);
+                    index += 1;
+                }
             }
         }
         children

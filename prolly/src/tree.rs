@@ -118,6 +118,12 @@ impl Tree {
         Pairs { scan: Scan::new(*self, ranges), source, run: None }
     }
 
+    /// Iterates over the pairs whose keys begin with one of these prefixes, in order. The prefixes
+    /// may come in any order; a key is a prefix of itself.
+    pub fn prefixes<S: PageSource, const N: usize>(&self, source: S, prefixes: Vec<[u8; N]>) -> Pairs<S> {
+        Pairs { scan: Scan::prefixes(*self, prefixes), source, run: None }
+    }
+
     /// Puts values under keys, or removes the keys given with `None`; returns the new tree.
     ///
     /// # Errors

@@ -149,7 +149,7 @@ fn flip_everywhere(closed: &Closed, few: u64, many: u64) -> usize {
 
 #[test]
 fn flipped_bytes_in_a_small_store() {
-    let noticed = flip_everywhere(&Closed::new(40, 0), 8, 50);
+    let noticed = flip_everywhere(&Closed::new(40, 0), 12, 50);
     assert!(noticed > 50, "{noticed}");
 }
 

@@ -10,15 +10,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use prolly::{Edit, KeyRange, PageSink, PageSource, Tree};
+use prolly::{Edit, PageSink, PageSource, Tree};
 
-use super::snapshot::{Snapshot, parse_history};
+use super::snapshot::Snapshot;
 use crate::entry::{Known, superseded};
 use crate::error::Error;
 use crate::model::{ElementId, Kind};
 use crate::root::{Counts, Root, Trees};
 use crate::views::derive::{shown_coord, spatial_pairs};
 use crate::views::keys;
+use crate::views::spatial::KEY_BYTES;
 
 /// Elements are looked up this many at a time, to bound memory.
 const CHUNK: usize = 20_000;
@@ -65,18 +66,18 @@ where
     changes.finish(store, &old)
 }
 
-/// Puts and removals, in any order.
-type Edits = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+/// Puts and removals under keys of one length, in any order.
+type Edits<const N: usize> = Vec<([u8; N], Option<Vec<u8>>)>;
 
 #[derive(Default)]
 struct Changes {
     counts: Counts,
     gained: u64,
     forked: Vec<ElementId>,
-    heads: Edits,
-    history: Edits,
-    refs: Edits,
-    changes: Edits,
+    heads: Edits<{ keys::ELEMENT_BYTES }>,
+    history: Edits<{ keys::HISTORY_BYTES }>,
+    refs: Edits<{ keys::REFERENCE_BYTES }>,
+    changes: Edits<{ keys::CHANGE_BYTES }>,
     /// Nodes and ways whose pairs in the spatial tree may change.
     touched: Vec<ElementId>,
     /// Nodes that are shown elsewhere than before.
@@ -91,9 +92,7 @@ impl Changes {
     {
         let elements = || groups.iter().map(|(element, _)| *element);
         let mut heads = old.heads_of(elements()).peekable();
-        let prefixes = elements().map(|element| KeyRange::prefix(&keys::element(element))).collect();
-        let history = old.root().trees.history.ranges(old.source(), prefixes);
-        let mut history = history.map(|pair| parse_history(pair?)).peekable();
+        let mut history = old.replaced_of(elements()).peekable();
         for (element, new) in groups {
             let head = heads.next_if(|head| head.as_ref().map_or(true, |(found, _)| *found == element));
             let value = head.transpose()?.map(|(_, value)| value);
@@ -158,7 +157,7 @@ impl Changes {
         if matches!(element.kind, Kind::Node | Kind::Way) {
             self.touched.push(element);
         }
-        self.heads.push((keys::element(element).to_vec(), Some(value)));
+        self.heads.push((keys::element(element), Some(value)));
         Ok(())
     }
 
@@ -215,21 +214,30 @@ fn spatial_edits<S: PageSource>(
     old: &Snapshot<&S>,
     new: &Snapshot<&S>,
     touched: &[ElementId],
-) -> Result<Edits, Error> {
-    let mut edits = Edits::new();
+) -> Result<Edits<KEY_BYTES>, Error> {
+    let mut edits = Edits::<KEY_BYTES>::new();
     for elements in touched.chunks(CHUNK) {
         let before =
             if old.root().counts.entries > 0 { spatial_pairs(old, elements)? } else { BTreeMap::new() };
         let after = spatial_pairs(new, elements)?;
-        edits.extend(before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), None)));
+        edits.extend(before.keys().filter(|key| !after.contains_key(*key)).map(|key| (*key, None)));
         let changed = after.into_iter().filter(|(key, value)| before.get(key) != Some(value));
         edits.extend(changed.map(|(key, value)| (key, Some(value))));
     }
     Ok(edits)
 }
 
-fn edit<S: PageSource + PageSink>(store: &S, tree: Tree, edits: Edits) -> Result<Tree, Error> {
-    Ok(Edit::new(tree, edits)?.step(store, store)?.complete()?)
+fn edit<S, const N: usize>(store: &S, tree: Tree, mut edits: Edits<N>) -> Result<Tree, Error>
+where
+    S: PageSource + PageSink,
+{
+    edits.sort_unstable_by_key(|(key, _)| *key);
+    if tree != Tree::empty(store, tree.config)? {
+        let edits = edits.into_iter().map(|(key, value)| (Bytes::copy_from_slice(&key), value));
+        return Ok(Edit::new(tree, edits)?.step(store, store)?.complete()?);
+    }
+    let puts = edits.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    Ok(Tree::build(store, tree.config, puts)?)
 }
 
 /// Returns what the live heads of an element name.

@@ -90,13 +90,7 @@ impl<S: PageSource> Snapshot<S> {
     /// # Errors
     /// A page is missing or damaged.
     pub fn replaced(&self, element: ElementId) -> Result<Vec<Head>, Error> {
-        let range = KeyRange::prefix(&keys::element(element));
-        self.root
-            .trees
-            .history
-            .ranges(&self.source, vec![range])
-            .map(|pair| Ok(parse_history(pair?)?.into()))
-            .collect()
+        self.replaced_of([element]).map(|known| Ok(known?.into())).collect()
     }
 
     /// Finds what touches a box: every live node in it that has tags or stands alone, every way
@@ -114,12 +108,7 @@ impl<S: PageSource> Snapshot<S> {
     /// # Errors
     /// A page is missing or damaged.
     pub fn refs(&self, element: ElementId) -> Result<Vec<ElementId>, Error> {
-        let range = KeyRange::prefix(&keys::element(element));
-        let pairs = self.root.trees.refs.ranges(&self.source, vec![range]);
-        let sources = pairs.map(|pair| {
-            keys::parse_reference(&pair?.0).map(|(_, source)| source).ok_or(Error::Key { tree: "refs" })
-        });
-        sources.collect()
+        self.references([element], &[Kind::Way, Kind::Relation]).map(|pair| Ok(pair?.1)).collect()
     }
 
     /// Measures every tree. Costs all pages.
@@ -149,16 +138,25 @@ impl<S: PageSource> Snapshot<S> {
         heads.chain(history.map(|pair| parse_history(pair?)))
     }
 
-    /// Looks up keys that are kinds and ids, in order.
+    /// Looks up the heads of elements, in order.
     pub(crate) fn heads_of(
         &self,
         elements: impl IntoIterator<Item = ElementId>,
     ) -> impl Iterator<Item = Result<(ElementId, Bytes), Error>> + '_ {
-        let ranges = elements.into_iter().map(|element| KeyRange::point(&keys::element(element))).collect();
-        self.root.trees.heads.ranges(&self.source, ranges).map(|pair| {
+        let keys = elements.into_iter().map(keys::element).collect();
+        self.root.trees.heads.prefixes(&self.source, keys).map(|pair| {
             let (key, value) = pair?;
             keys::parse_element(&key).map(|element| (element, value)).ok_or(Error::Key { tree: "heads" })
         })
+    }
+
+    /// Looks up what versions of elements others have replaced, in order.
+    pub(crate) fn replaced_of(
+        &self,
+        elements: impl IntoIterator<Item = ElementId>,
+    ) -> impl Iterator<Item = Result<Known, Error>> + '_ {
+        let keys = elements.into_iter().map(keys::element).collect();
+        self.root.trees.history.prefixes(&self.source, keys).map(|pair| parse_history(pair?))
     }
 
     /// Finds, for some elements, which elements of a kind name them; in order.
@@ -167,10 +165,9 @@ impl<S: PageSource> Snapshot<S> {
         targets: impl IntoIterator<Item = ElementId>,
         by: &[Kind],
     ) -> impl Iterator<Item = Result<(ElementId, ElementId), Error>> + '_ {
-        let prefix =
-            |target| by.iter().map(move |kind| KeyRange::prefix(&keys::references_by(target, *kind)));
-        let ranges = targets.into_iter().flat_map(prefix).collect();
-        let pairs = self.root.trees.refs.ranges(&self.source, ranges);
+        let prefix = |target| by.iter().map(move |kind| keys::references_by(target, *kind));
+        let prefixes = targets.into_iter().flat_map(prefix).collect();
+        let pairs = self.root.trees.refs.prefixes(&self.source, prefixes);
         pairs.map(|pair| keys::parse_reference(&pair?.0).ok_or(Error::Key { tree: "refs" }))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prolly::PageSource;
 
-use super::spatial::{self, Geometry, Located};
+use super::spatial::{self, Geometry, KEY_BYTES, Located};
 use crate::db::Snapshot;
 use crate::entry::{Known, shown, single_coord};
 use crate::error::Error;
@@ -51,7 +51,7 @@ pub(crate) fn shown_coord(element: ElementId, value: &[u8]) -> Result<Option<Coo
 pub(crate) fn spatial_pairs<S: PageSource>(
     snapshot: &Snapshot<S>,
     elements: &[ElementId],
-) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
+) -> Result<BTreeMap<[u8; KEY_BYTES], Vec<u8>>, Error> {
     let named = Named::of(snapshot, elements)?;
     let mut heads = Vec::with_capacity(elements.len());
     let mut refs = Vec::new();
@@ -73,7 +73,7 @@ pub(crate) fn spatial_pairs<S: PageSource>(
     let mut pairs = BTreeMap::new();
     for (element, heads) in heads {
         let relations = named.relations(element);
-        let mut features: BTreeMap<Vec<u8>, Vec<Located>> = BTreeMap::new();
+        let mut features: BTreeMap<[u8; KEY_BYTES], Vec<Located>> = BTreeMap::new();
         for payload in heads.into_iter().filter_map(|known| known.entry.payload) {
             let Some(located) = locate(payload, named.in_way(element), &places) else { continue };
             if let Some(key) = spatial::key(element, &located.geometry) {

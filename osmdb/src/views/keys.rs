@@ -36,8 +36,20 @@ pub(crate) fn parse_element(key: &[u8]) -> Option<ElementId> {
     split_element(key).filter(|(_, rest)| rest.is_empty()).map(|(element, _)| element)
 }
 
-pub(crate) fn history(of: ElementId, version: &Version) -> Vec<u8> {
-    [&element(of)[..], version.as_bytes()].concat()
+/// The bytes of a key of the history tree, of the refs tree, and of the changes tree.
+pub(crate) const HISTORY_BYTES: usize = ELEMENT_BYTES + 32;
+pub(crate) const REFERENCE_BYTES: usize = 2 * ELEMENT_BYTES;
+pub(crate) const CHANGE_BYTES: usize = 8 + HISTORY_BYTES;
+
+/// Puts parts one after another; together they have `N` bytes.
+pub(crate) fn joined<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut key = [0; N];
+    key.iter_mut().zip(parts.iter().copied().flatten()).for_each(|(to, from)| *to = *from);
+    key
+}
+
+pub(crate) fn history(of: ElementId, version: &Version) -> [u8; HISTORY_BYTES] {
+    joined(&[&element(of), version.as_bytes()])
 }
 
 pub(crate) fn parse_history(key: &[u8]) -> Option<(ElementId, Version)> {
@@ -45,8 +57,8 @@ pub(crate) fn parse_history(key: &[u8]) -> Option<(ElementId, Version)> {
     Some((element, Version(version.try_into().ok()?)))
 }
 
-pub(crate) fn reference(target: ElementId, source: ElementId) -> Vec<u8> {
-    [element(target), element(source)].concat()
+pub(crate) fn reference(target: ElementId, source: ElementId) -> [u8; REFERENCE_BYTES] {
+    joined(&[&element(target), &element(source)])
 }
 
 pub(crate) fn parse_reference(key: &[u8]) -> Option<(ElementId, ElementId)> {
@@ -55,10 +67,10 @@ pub(crate) fn parse_reference(key: &[u8]) -> Option<(ElementId, ElementId)> {
 }
 
 /// Returns what the keys of all references to an element by one kind of element begin with.
-pub(crate) fn references_by(target: ElementId, kind: Kind) -> Vec<u8> {
-    [&element(target)[..], &[kind.code()]].concat()
+pub(crate) fn references_by(target: ElementId, kind: Kind) -> [u8; ELEMENT_BYTES + 1] {
+    joined(&[&element(target), &[kind.code()]])
 }
 
-pub(crate) fn change(changeset: u64, of: ElementId, version: &Version) -> Vec<u8> {
-    [&changeset.to_be_bytes()[..], &element(of), version.as_bytes()].concat()
+pub(crate) fn change(changeset: u64, of: ElementId, version: &Version) -> [u8; CHANGE_BYTES] {
+    joined(&[&changeset.to_be_bytes(), &element(of), version.as_bytes()])
 }

@@ -31,7 +31,7 @@ const MAX_CLASS: u8 = 10;
 const RANGES_PER_CLASS: usize = 24;
 
 /// The bytes of a spatial key.
-const KEY_BYTES: usize = 1 + 8 + ELEMENT_BYTES;
+pub(crate) const KEY_BYTES: usize = 1 + 8 + ELEMENT_BYTES;
 
 /// Where an element is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,14 +63,14 @@ fn longest_side(class: u8) -> i64 {
 }
 
 /// Returns the key under which a feature is filed. `None`: it is nowhere.
-pub(crate) fn key(of: ElementId, geometry: &Geometry) -> Option<Vec<u8>> {
+pub(crate) fn key(of: ElementId, geometry: &Geometry) -> Option<[u8; KEY_BYTES]> {
     let window = match geometry {
         Geometry::Point(coord) => Window::around(&[*coord]),
         Geometry::Line(line) => Window::around(line),
         Geometry::Members => None,
     }?;
     let corner = Cell::of(window.west, window.south).hash();
-    Some([&[class_of(&window)][..], &corner.to_be_bytes(), &keys::element(of)].concat())
+    Some(keys::joined(&[&[class_of(&window)], &corner.to_be_bytes(), &keys::element(of)]))
 }
 
 /// Returns the value for the features at one key, and the relations that name the element.

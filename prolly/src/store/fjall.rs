@@ -14,6 +14,7 @@ mod cache;
 mod codec;
 mod directory;
 mod engine;
+mod manifest;
 mod pending;
 mod slots;
 

@@ -88,6 +88,12 @@ pub fn get_and_range_equal_the_models<S: PageSource + PageSink>(
         model.keys().filter(|key| ranges.iter().any(|range| range.contains(key))).cloned().collect();
     let found: Vec<_> = tree.ranges(store, ranges).map(|pair| pair.unwrap().0.to_vec()).collect();
     prop_assert_eq!(found, expected);
+    // Many prefixes of one length.
+    let prefixes: Vec<[u8; 2]> = wanted.iter().filter_map(|key| key.first_chunk().copied()).collect();
+    let begins = |key: &&Vec<u8>| prefixes.iter().any(|prefix| key.starts_with(prefix));
+    let expected: Vec<_> = model.keys().filter(begins).cloned().collect();
+    let found: Vec<_> = tree.prefixes(store, prefixes.clone()).map(|pair| pair.unwrap().0.to_vec()).collect();
+    prop_assert_eq!(found, expected);
     Ok(())
 }
 

@@ -53,6 +53,9 @@ const SEALED_MEMTABLES_MAX: usize = 2;
 /// How long to wait for a memtable to be written before looking again.
 const WAIT: Duration = Duration::from_millis(5);
 
+/// After so many looks, two minutes, without a memtable written, none will be.
+const WAITS_MAX: u32 = 24_000;
+
 // The database goes first, so that its threads end before the keyspaces do.
 pub(super) struct Engine {
     db: Database,
@@ -85,6 +88,7 @@ impl Engine {
         if !path.join("version").exists() {
             return Err(StoreError::Record { name: "engine/version".into() });
         }
+        super::manifest::check(path)?;
         let open = || {
             let db = Database::builder(path)
                 .worker_threads(1)
@@ -147,8 +151,8 @@ impl Engine {
 
     /// Writes pages that need not be durable yet.
     pub(super) fn write(&self, pages: &Batch) -> Result<(), StoreError> {
+        self.make_room()?;
         guard(|| {
-            self.make_room()?;
             let mut batch = self.db.batch();
             self.add(&mut batch, pages);
             batch.commit()
@@ -165,8 +169,8 @@ impl Engine {
     /// them (`persist_version`). Read in fjall 3.1.13 and lsm-tree 3.1.10. If that sync fails in a
     /// thread of fjall's, fjall is poisoned: [`healthy`](Self::healthy) tells.
     pub(super) fn commit(&self, pages: &Batch, commit: &Commit, number: u64) -> Result<(), StoreError> {
+        self.make_room()?;
         guard(|| {
-            self.make_room()?;
             let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
             self.add(&mut batch, pages);
             for change in &commit.roots {
@@ -198,13 +202,22 @@ impl Engine {
     }
 
     /// Waits until few enough memtables wait to be written. fjall would wait by itself, but for
-    /// ever if its thread has failed meanwhile (a full disk), so we wait before it does.
-    fn make_room(&self) -> ::fjall::Result<()> {
-        while self.pages.sealed_memtable_count() > SEALED_MEMTABLES_MAX {
-            self.db.persist(PersistMode::Buffer)?;
+    /// ever if its thread has failed (a full disk) or panicked (which poisons nothing).
+    fn make_room(&self) -> Result<(), StoreError> {
+        let (mut before, mut waits) = (usize::MAX, 0);
+        loop {
+            let sealed = self.pages.sealed_memtable_count();
+            waits = if sealed < before { 0 } else { waits + 1 };
+            before = sealed;
+            if sealed <= SEALED_MEMTABLES_MAX {
+                return Ok(());
+            }
+            if waits > WAITS_MAX {
+                return Err(StoreError::Engine(Box::new(Stalled)));
+            }
+            self.healthy()?;
             std::thread::sleep(WAIT);
         }
-        Ok(())
     }
 }
 
@@ -225,6 +238,11 @@ pub(super) fn check_names(commit: &Commit) -> Result<(), StoreError> {
 #[derive(Debug, thiserror::Error)]
 #[error("it panicked: {0}")]
 struct Panicked(String);
+
+/// fjall's thread ended without saying so.
+#[derive(Debug, thiserror::Error)]
+#[error("it has written nothing for two minutes")]
+struct Stalled;
 
 /// Runs something of fjall's. UNTRUSTED: damaged files make it panic in places.
 fn guard<T>(run: impl FnOnce() -> ::fjall::Result<T>) -> Result<T, StoreError> {
