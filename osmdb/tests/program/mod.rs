@@ -1,5 +1,6 @@
 //! Runs the program as its users do.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
