@@ -31,6 +31,12 @@ pub struct Counts {
     pub forks: u64,
 }
 
+impl Counts {
+    /// The counts of a database without entries.
+    pub const EMPTY: Self =
+        Self { entries: 0, nodes: 0, ways: 0, relations: 0, changesets: 0, deleted: 0, forks: 0 };
+}
+
 /// The trees of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trees {

@@ -10,10 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use prolly::{Edit, PageSink, PageSource, Tree};
+use prolly::{PageSink, PageSource, Tree};
 
 use super::snapshot::Snapshot;
-use crate::entry::{Known, superseded};
+use super::tree_writer::TreeWriter;
+use crate::entry::{Fresh, Known, superseded};
 use crate::error::Error;
 use crate::model::{ElementId, Kind};
 use crate::root::{Counts, Root, Trees};
@@ -35,19 +36,20 @@ pub(crate) struct Applied {
 }
 
 /// Adds entries to the database at a root; new pages go to the store, nothing is committed.
-pub(crate) fn apply<S>(store: &S, root: &Root, mut new: Vec<Known>) -> Result<Applied, Error>
+pub(crate) fn apply<S>(store: &S, root: &Root, mut new: Vec<Fresh>) -> Result<Applied, Error>
 where
     S: PageSource + PageSink,
 {
-    new.sort_unstable_by_key(|known| (known.entry.element, known.version));
-    new.dedup_by(|a, b| a.entry.element == b.entry.element && a.version == b.version);
+    new.sort_unstable_by_key(|fresh| (fresh.element, fresh.version));
+    new.dedup_by(|a, b| a.element == b.element && a.version == b.version);
     let old = Snapshot::of(store, root.clone());
-    let mut changes = Changes { counts: root.counts, ..Changes::default() };
+    let heads = TreeWriter::new(store, root.trees.heads)?;
+    let mut changes = Changes { counts: root.counts, ..Changes::new(heads) };
     let mut rest = new.into_iter().peekable();
     loop {
-        let mut groups: Vec<(ElementId, Vec<Known>)> = Vec::new();
-        while let Some(known) = rest.peek() {
-            let element = known.entry.element;
+        let mut groups: Vec<(ElementId, Vec<Fresh>)> = Vec::new();
+        while let Some(fresh) = rest.peek() {
+            let element = fresh.element;
             if groups.last().is_none_or(|(last, _)| *last != element) {
                 if groups.len() == CHUNK {
                     break;
@@ -69,12 +71,11 @@ where
 /// Puts and removals under keys of one length, in any order.
 type Edits<const N: usize> = Vec<([u8; N], Option<Vec<u8>>)>;
 
-#[derive(Default)]
-struct Changes {
+struct Changes<'a, S> {
     counts: Counts,
     gained: u64,
     forked: Vec<ElementId>,
-    heads: Edits<{ keys::ELEMENT_BYTES }>,
+    heads: TreeWriter<'a, S>,
     history: Edits<{ keys::HISTORY_BYTES }>,
     refs: Edits<{ keys::REFERENCE_BYTES }>,
     changes: Edits<{ keys::CHANGE_BYTES }>,
@@ -84,12 +85,23 @@ struct Changes {
     moved: Vec<u64>,
 }
 
-impl Changes {
+impl<'a, S: PageSource + PageSink> Changes<'a, S> {
+    const fn new(heads: TreeWriter<'a, S>) -> Self {
+        Self {
+            counts: Counts::EMPTY,
+            gained: 0,
+            forked: Vec::new(),
+            heads,
+            history: Vec::new(),
+            refs: Vec::new(),
+            changes: Vec::new(),
+            touched: Vec::new(),
+            moved: Vec::new(),
+        }
+    }
+
     /// Compares the new versions of some elements with what is known of these, both in order.
-    fn add<S>(&mut self, old: &Snapshot<&S>, groups: Vec<(ElementId, Vec<Known>)>) -> Result<(), Error>
-    where
-        S: PageSource,
-    {
+    fn add(&mut self, old: &Snapshot<&S>, groups: Vec<(ElementId, Vec<Fresh>)>) -> Result<(), Error> {
         let elements = || groups.iter().map(|(element, _)| *element);
         let mut heads = old.heads_of(elements()).peekable();
         let mut history = old.replaced_of(elements()).peekable();
@@ -112,7 +124,7 @@ impl Changes {
         element: ElementId,
         old_value: Option<&Bytes>,
         replaced: Vec<Known>,
-        new: Vec<Known>,
+        new: Vec<Fresh>,
     ) -> Result<(), Error> {
         let old_heads = match old_value {
             Some(value) => Known::decode_heads(element, value).map_err(Error::entry(element))?,
@@ -125,7 +137,9 @@ impl Changes {
         let first_replaced = all.len();
         all.extend(replaced);
         let first_new = all.len();
-        all.extend(new.into_iter().filter(|new| !known.contains(&new.version)));
+        for fresh in new.into_iter().filter(|fresh| !known.contains(&fresh.version)) {
+            all.push(Known::of(fresh).map_err(Error::entry(element))?);
+        }
         if all.len() == first_new {
             return Ok(());
         }
@@ -157,8 +171,7 @@ impl Changes {
         if matches!(element.kind, Kind::Node | Kind::Way) {
             self.touched.push(element);
         }
-        self.heads.push((keys::element(element), Some(value)));
-        Ok(())
+        self.heads.put(&keys::element(element), value)
     }
 
     fn note_new(&mut self, element: ElementId, new: &[Known]) {
@@ -182,13 +195,10 @@ impl Changes {
     }
 
     /// Writes the trees.
-    fn finish<S>(mut self, store: &S, old: &Snapshot<&S>) -> Result<Applied, Error>
-    where
-        S: PageSource + PageSink,
-    {
-        let Trees { heads, history, spatial, refs, changes } = old.root().trees;
+    fn finish(mut self, store: &S, old: &Snapshot<&S>) -> Result<Applied, Error> {
+        let Trees { history, spatial, refs, changes, .. } = old.root().trees;
         let trees = Trees {
-            heads: edit(store, heads, self.heads)?,
+            heads: self.heads.finish()?,
             history: edit(store, history, self.history)?,
             spatial,
             refs: edit(store, refs, self.refs)?,
@@ -232,12 +242,14 @@ where
     S: PageSource + PageSink,
 {
     edits.sort_unstable_by_key(|(key, _)| *key);
-    if tree != Tree::empty(store, tree.config)? {
-        let edits = edits.into_iter().map(|(key, value)| (Bytes::copy_from_slice(&key), value));
-        return Ok(Edit::new(tree, edits)?.step(store, store)?.complete()?);
+    let mut writer = TreeWriter::new(store, tree)?;
+    for (key, value) in edits {
+        match value {
+            Some(value) => writer.put(&key, value)?,
+            None => writer.remove(&key),
+        }
     }
-    let puts = edits.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
-    Ok(Tree::build(store, tree.config, puts)?)
+    writer.finish()
 }
 
 /// Returns what the live heads of an element name.

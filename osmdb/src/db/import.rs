@@ -5,7 +5,7 @@ use std::path::Path;
 use prolly::PageStore;
 
 use super::Db;
-use crate::entry::Known;
+use crate::entry::Fresh;
 use crate::error::Error;
 use crate::io::Reader;
 use crate::model::ElementId;
@@ -52,7 +52,7 @@ impl<S: PageStore> Db<S> {
         let mut new = Vec::new();
         for mut reader in readers {
             while let Some(entry) = reader.next() {
-                new.push(Known::new(entry?));
+                new.push(Fresh::new(&entry?));
                 if new.len() % 1024 == 0 {
                     progress(before + reader.position(), total);
                 }

@@ -4,7 +4,7 @@ use prolly::{Cid, Counting, Layered, PageSource, PageStore, Tree, read};
 
 use super::snapshot::parse_history;
 use super::{Db, Snapshot};
-use crate::entry::Known;
+use crate::entry::{Fresh, Known};
 use crate::error::Error;
 use crate::model::ElementId;
 use crate::views::keys;
@@ -77,7 +77,7 @@ impl<S: PageStore> Db<S> {
 }
 
 /// Returns the heads there that are no heads here. Some may be history here: adding tells.
-fn gained_heads<S: PageSource>(both: &S, ours: Tree, theirs: Tree) -> Result<Vec<Known>, Error> {
+fn gained_heads<S: PageSource>(both: &S, ours: Tree, theirs: Tree) -> Result<Vec<Fresh>, Error> {
     let mut gained = Vec::new();
     for change in ours.diff(&theirs, both)? {
         let change = change?;
@@ -86,18 +86,19 @@ fn gained_heads<S: PageSource>(both: &S, ours: Tree, theirs: Tree) -> Result<Vec
         let decode = |value| Known::decode_heads(element, &read(both, value)?).map_err(Error::entry(element));
         let ours = change.left.map(decode).transpose()?.unwrap_or_default();
         let theirs = decode(right)?;
-        gained.extend(theirs.into_iter().filter(|new| ours.iter().all(|known| known.version != new.version)));
+        let gain = theirs.into_iter().filter(|new| ours.iter().all(|known| known.version != new.version));
+        gained.extend(gain.map(Fresh::from));
     }
     Ok(gained)
 }
 
 /// Returns what is history there and not here. Some may be heads here: adding tells.
-fn gained_history<S: PageSource>(both: &S, ours: Tree, theirs: Tree) -> Result<Vec<Known>, Error> {
+fn gained_history<S: PageSource>(both: &S, ours: Tree, theirs: Tree) -> Result<Vec<Fresh>, Error> {
     let mut gained = Vec::new();
     for change in ours.diff(&theirs, both)? {
         let change = change?;
         if let (None, Some(right)) = (change.left, change.right) {
-            gained.push(parse_history((change.key, read(both, right)?))?);
+            gained.push(parse_history((change.key, read(both, right)?))?.into());
         }
     }
     Ok(gained)

@@ -6,6 +6,7 @@ mod merge;
 mod query;
 mod reflog;
 mod snapshot;
+mod tree_writer;
 mod verify;
 mod write;
 
@@ -24,7 +25,7 @@ pub use self::reflog::Reflog;
 pub use self::snapshot::{Head, Snapshot};
 pub use self::verify::Verified;
 pub use self::write::{Replaces, Write};
-use crate::entry::Known;
+use crate::entry::Fresh;
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
 use apply::Applied;
@@ -148,7 +149,7 @@ impl<S: PageStore> Db<S> {
 
     /// Adds entries in one commit, with pages of the store seen through `pages`. The caller has the
     /// turn to write.
-    fn add<P>(&self, pages: &P, new: Vec<Known>, what: &str, merged: Option<Cid>) -> Result<Applied, Error>
+    fn add<P>(&self, pages: &P, new: Vec<Fresh>, what: &str, merged: Option<Cid>) -> Result<Applied, Error>
     where
         P: PageSource + PageSink,
     {

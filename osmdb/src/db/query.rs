@@ -106,7 +106,9 @@ impl Find {
                 continue;
             }
             if let Some((key, value)) = self.pairs.pop_front() {
-                self.reading = Some((key, ReadValue::new(value)));
+                if self.phase == Phase::Relations || spatial::may_touch(&key, &self.windows) {
+                    self.reading = Some((key, ReadValue::new(value)));
+                }
                 continue;
             }
             match self.scan.step(source)? {
@@ -133,7 +135,7 @@ impl Find {
     }
 
     fn look_at_place(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        let damaged = |source| match keys::split_element(key.get(9..).unwrap_or_default()) {
+        let damaged = |source| match keys::split_element(key.get(spatial::ELEMENT_AT..).unwrap_or_default()) {
             Some((element, _)) => Error::Entry { element, source },
             None => Error::Key { tree: "spatial" },
         };

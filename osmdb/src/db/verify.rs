@@ -3,7 +3,7 @@
 use prolly::{MemoryStore, PageStore, TreeStats};
 
 use super::{Db, Snapshot, apply, empty_root};
-use crate::entry::Known;
+use crate::entry::Fresh;
 use crate::error::Error;
 use prolly::PageSource;
 
@@ -27,7 +27,7 @@ impl<S: PageSource> Snapshot<S> {
         let root = self.root();
         let verify = |(name, tree): (&'static str, prolly::Tree)| Ok((name, tree.verify(self.source())?));
         let trees = root.trees.named().into_iter().map(verify).collect::<Result<Vec<_>, Error>>()?;
-        let entries = self.entries().collect::<Result<Vec<Known>, Error>>()?;
+        let entries = self.entries().map(|known| Ok(known?.into())).collect::<Result<Vec<Fresh>, Error>>()?;
         let count = entries.len() as u64;
         let scratch = MemoryStore::new();
         let empty = empty_root(&scratch, &root.name, root.trees.heads.config)?;

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use prolly::PageStore;
 
 use super::{Db, now};
-use crate::entry::{EditMeta, Entry, Known, Origin, Version};
+use crate::entry::{EditMeta, Entry, Fresh, Origin, Version};
 use crate::error::Error;
 use crate::model::{ElementId, Kind, MAX_ID, Payload};
 
@@ -103,7 +103,7 @@ impl<S: PageStore> Db<S> {
         let _turn = self.write_turn();
         let snapshot = self.snapshot();
         let mut heads: BTreeMap<ElementId, Vec<Version>> = BTreeMap::new();
-        let mut made: Vec<Known> = Vec::with_capacity(writes.len());
+        let mut made: Vec<Fresh> = Vec::with_capacity(writes.len());
         for Write { element, payload, replaces, changeset } in writes {
             if let Some(content) = payload.as_ref().map(Payload::kind).filter(|kind| *kind != element.kind) {
                 return Err(Error::Kind { element, content });
@@ -123,8 +123,10 @@ impl<S: PageStore> Db<S> {
             };
             links.sort_unstable();
             links.dedup();
-            let is_known =
-                |link: &&Version| heads.contains(link) || made.iter().any(|known| known.version == **link);
+            let is_known = |link: &&Version| {
+                heads.contains(link)
+                    || made.iter().any(|known| known.element == element && known.version == **link)
+            };
             if let Some(version) = links.iter().find(|link| !is_known(link)) {
                 let replaced = snapshot.replaced(element)?;
                 if replaced.iter().all(|head| head.version != *version) {
@@ -133,7 +135,7 @@ impl<S: PageStore> Db<S> {
             }
             heads.retain(|head| !links.contains(head));
             let origin = Origin::Edited(EditMeta { links, changeset, timestamp: now() });
-            let known = Known::new(Entry { element, payload, origin });
+            let known = Fresh::new(&Entry { element, payload, origin });
             heads.push(known.version);
             made.push(known);
         }

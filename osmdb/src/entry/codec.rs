@@ -240,3 +240,15 @@ pub(crate) fn single_coord(value: &[u8]) -> Result<Option<Coord>, EntryError> {
     reader.array_of(3)?;
     read_coord(&mut reader).map(Some)
 }
+
+/// Reads the contents of the live heads in a value of the heads tree, in order of versions.
+pub(crate) fn live_payloads(element: ElementId, value: &[u8]) -> Result<Vec<Payload>, EntryError> {
+    let mut reader = Reader::new(value);
+    let len = reader.array()?;
+    let mut payloads = Vec::with_capacity(1);
+    for _ in 0..len {
+        payloads.extend(Entry::read(element, &mut reader)?.0.payload);
+    }
+    reader.end()?;
+    Ok(payloads)
+}

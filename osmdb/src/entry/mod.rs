@@ -9,8 +9,8 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use self::codec::EntryError;
-pub(crate) use self::codec::{put_tags, read_tags, single_coord};
-pub(crate) use self::order::{Known, shown, superseded};
+pub(crate) use self::codec::{live_payloads, put_tags, read_tags, single_coord};
+pub(crate) use self::order::{Fresh, Known, shown, superseded};
 use crate::model::{ElementId, Payload};
 
 /// Names one version of one element: the BLAKE3-256 hash of its record, written as 64 hex digits.

@@ -27,7 +27,30 @@ pub(crate) struct Known {
     payload_end: usize,
 }
 
+/// An entry on its way into a database: only its encoding, because there may be millions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fresh {
+    pub(crate) element: ElementId,
+    pub(crate) version: Version,
+    pub(crate) body: Box<[u8]>,
+}
+
+impl Fresh {
+    pub(crate) fn new(entry: &Entry) -> Self {
+        let (body, _) = entry.encode();
+        let element = entry.element;
+        Self { element, version: version_of(element, &body), body: body.into() }
+    }
+}
+
+impl From<Known> for Fresh {
+    fn from(known: Known) -> Self {
+        Self { element: known.entry.element, version: known.version, body: known.body.into() }
+    }
+}
+
 impl Known {
+    #[cfg(test)]
     pub(crate) fn new(entry: Entry) -> Self {
         let (body, payload_end) = entry.encode();
         Self { version: version_of(entry.element, &body), body, entry, payload_end }
@@ -39,6 +62,15 @@ impl Known {
         let known = Self::read(element, body, &mut reader)?;
         reader.end()?;
         Ok(known)
+    }
+
+    /// Decodes an entry that is on its way.
+    pub(crate) fn of(fresh: Fresh) -> Result<Self, EntryError> {
+        let Fresh { element, version, body } = fresh;
+        let mut reader = Reader::new(&body);
+        let (entry, payload_end) = Entry::read(element, &mut reader)?;
+        reader.end()?;
+        Ok(Self { version, body: body.into(), entry, payload_end })
     }
 
     /// Reads the bodies of an element's heads.

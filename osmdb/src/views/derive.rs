@@ -6,7 +6,7 @@ use prolly::PageSource;
 
 use super::spatial::{self, Geometry, KEY_BYTES, Located};
 use crate::db::Snapshot;
-use crate::entry::{Known, shown, single_coord};
+use crate::entry::{Known, live_payloads, shown, single_coord};
 use crate::error::Error;
 use crate::model::{Coord, ElementId, Kind, Payload};
 
@@ -61,20 +61,20 @@ pub(crate) fn spatial_pairs<S: PageSource>(
         if element.kind == Kind::Node && named.in_way(element) && is_untagged(&value) {
             continue;
         }
-        let known = Known::decode_heads(element, &value).map_err(Error::entry(element))?;
-        for payload in known.iter().filter_map(|known| known.entry.payload.as_ref()) {
+        let payloads = live_payloads(element, &value).map_err(Error::entry(element))?;
+        for payload in &payloads {
             if let Payload::Way { refs: nodes, .. } = payload {
                 refs.extend(nodes);
             }
         }
-        heads.push((element, known));
+        heads.push((element, payloads));
     }
     let places = Places::of(snapshot, refs)?;
     let mut pairs = BTreeMap::new();
-    for (element, heads) in heads {
+    for (element, payloads) in heads {
         let relations = named.relations(element);
         let mut features: BTreeMap<[u8; KEY_BYTES], Vec<Located>> = BTreeMap::new();
-        for payload in heads.into_iter().filter_map(|known| known.entry.payload) {
+        for payload in payloads {
             let Some(located) = locate(payload, named.in_way(element), &places) else { continue };
             if let Some(key) = spatial::key(element, &located.geometry) {
                 features.entry(key).or_default().push(located);

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | heads | kind (1 byte), id (8) | the heads' bodies, sorted by version |
 //! | history | kind, id, version (32) | the entry's body |
-//! | spatial | size class (1), geohash (8), kind, id | see `spatial` |
+//! | spatial | size class (1), geohash (8), extent (2), kind, id | see `spatial` |
 //! | refs | target kind, id, source kind, id | nothing |
 //! | changes | changeset (8), kind, id, version | nothing |
 

@@ -5,7 +5,10 @@
 //! class*, the number of bits that the box's larger side needs: so whatever touches a box has its
 //! corner within one side of it, per class. Nodes and small ways share the class 0.
 //!
-//! Key: class (1 byte), geohash of the corner (8), kind, id. A node's place is read back from it.
+//! Key: class (1 byte), geohash of the corner (8), extent (2), kind, id. A node's place is read back
+//! from it. The extent is the width and the height of the box, each as the upper 8 of the bits that the
+//! class has: so what lies near a box without touching it is told apart before its value is read, which
+//! for long lines lives out of line.
 //! Value: `[relations, [feature, …]]`: the ids of the relations that name the element, ascending,
 //! each as the difference to the one before; and one feature for each head at this key, in order of
 //! versions. A node's feature is its tags; a way's is `[[lat, lon, Δlat, Δlon, …], tags]`.
@@ -18,20 +21,20 @@ use crate::geohash::{Cell, Rect, cover};
 use crate::geometry::Window;
 use crate::model::{Coord, ElementId, Kind, Tags};
 
-/// Boxes whose larger side needs at most this many bits, in 10⁻⁷ degree, are of class 0: 90 m.
-const SMALL_BITS: u32 = 13;
+/// Boxes whose larger side needs at most this many bits, in 10⁻⁷ degree, are of class 0: 180 m.
+const SMALL_BITS: u32 = 14;
 
-/// Every further class is this many bits wider.
-const CLASS_BITS: u32 = 2;
-
-/// The greatest class: a way around the globe needs 32 bits.
-const MAX_CLASS: u8 = 10;
+/// The greatest class, each being one bit wider than the one before: a way around the globe needs 32.
+const MAX_CLASS: u8 = 18;
 
 /// A query uses at most this many key ranges for each size class.
 const RANGES_PER_CLASS: usize = 24;
 
 /// The bytes of a spatial key.
-pub(crate) const KEY_BYTES: usize = 1 + 8 + ELEMENT_BYTES;
+pub(crate) const KEY_BYTES: usize = ELEMENT_AT + ELEMENT_BYTES;
+
+/// Where the kind and the id stand in a spatial key.
+pub(crate) const ELEMENT_AT: usize = 1 + 8 + 2;
 
 /// Where an element is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,12 +57,37 @@ pub(crate) struct Located {
 fn class_of(window: &Window) -> u8 {
     let side = window.east.abs_diff(window.west).max(window.north.abs_diff(window.south));
     let bits = u32::BITS - side.leading_zeros();
-    u8::try_from(bits.saturating_sub(SMALL_BITS).div_ceil(CLASS_BITS)).unwrap_or(MAX_CLASS)
+    u8::try_from(bits.saturating_sub(SMALL_BITS)).unwrap_or(MAX_CLASS)
 }
 
 /// Returns the longest side that a box of this class may have, in 10⁻⁷ degree.
 fn longest_side(class: u8) -> i64 {
-    (1 << (SMALL_BITS + CLASS_BITS * u32::from(class))) - 1
+    longest_extent(class, u8::MAX)
+}
+
+/// Returns the upper 8 of the bits of a side.
+fn extent(class: u8, side: u32) -> u8 {
+    u8::try_from(side >> (SMALL_BITS + u32::from(class) - u8::BITS)).unwrap_or(u8::MAX)
+}
+
+/// Returns the longest side that has these upper 8 bits, in 10⁻⁷ degree.
+fn longest_extent(class: u8, extent: u8) -> i64 {
+    ((i64::from(extent) + 1) << (SMALL_BITS + u32::from(class) - u8::BITS)) - 1
+}
+
+/// Tells whether what is filed under a key may touch one of these windows. Certain only if not.
+pub(crate) fn may_touch(key: &[u8], windows: &[Window]) -> bool {
+    let Some((&[class], rest)) = key.split_first_chunk::<1>() else { return true };
+    let (Some((hash, rest)), true) = (rest.split_first_chunk::<8>(), class <= MAX_CLASS) else { return true };
+    let Some((&[width, height], _)) = rest.split_first_chunk::<2>() else { return true };
+    let Ok(corner) = Cell::of_hash(u64::from_be_bytes(*hash)).coord() else { return true };
+    let overlaps = |low: i32, extent: u8, from: i32, to: i32| {
+        low <= to && i64::from(low) + longest_extent(class, extent) >= i64::from(from)
+    };
+    windows.iter().any(|window| {
+        overlaps(corner.lon(), width, window.west, window.east)
+            && overlaps(corner.lat(), height, window.south, window.north)
+    })
 }
 
 /// Returns the key under which a feature is filed. `None`: it is nowhere.
@@ -69,8 +97,11 @@ pub(crate) fn key(of: ElementId, geometry: &Geometry) -> Option<[u8; KEY_BYTES]>
         Geometry::Line(line) => Window::around(line),
         Geometry::Members => None,
     }?;
+    let class = class_of(&window);
     let corner = Cell::of(window.west, window.south).hash();
-    Some(keys::joined(&[&[class_of(&window)], &corner.to_be_bytes(), &keys::element(of)]))
+    let width = extent(class, window.east.abs_diff(window.west));
+    let height = extent(class, window.north.abs_diff(window.south));
+    Some(keys::joined(&[&[class], &corner.to_be_bytes(), &[width, height], &keys::element(of)]))
 }
 
 /// Returns the value for the features at one key, and the relations that name the element.
@@ -110,7 +141,7 @@ pub(crate) struct SpatialPair {
 
 /// Reads a pair of the spatial tree.
 pub(crate) fn parse(key: &[u8], value: &[u8]) -> Result<SpatialPair, EntryError> {
-    let bad_key = EntryError::Rule("a spatial key is a class, a geohash, a kind and an id");
+    let bad_key = EntryError::Rule("a spatial key is a class, a geohash, an extent, a kind and an id");
     let (hash, element) = split_key(key).ok_or(bad_key)?;
     let mut reader = Reader::new(value);
     reader.array_of(2)?;
@@ -136,8 +167,8 @@ pub(crate) fn parse(key: &[u8], value: &[u8]) -> Result<SpatialPair, EntryError>
 
 fn split_key(key: &[u8]) -> Option<(u64, ElementId)> {
     let key: &[u8; KEY_BYTES] = key.try_into().ok()?;
-    let (hash, element) = key.split_first_chunk::<9>()?;
-    let hash = u64::from_be_bytes(hash.last_chunk().copied()?);
+    let (place, element) = key.split_first_chunk::<ELEMENT_AT>()?;
+    let hash = u64::from_be_bytes(place.get(1..9)?.try_into().ok()?);
     Some((hash, keys::parse_element(element)?))
 }
 
