@@ -61,6 +61,14 @@ pub enum Error {
         /// What the content is of.
         content: crate::model::Kind,
     },
+    /// An edit holds what no record can: an id that is not from 1 to 2⁶³−1, or a changeset as a member.
+    #[error("{element} cannot be written like this: {source}")]
+    Invalid {
+        /// The element.
+        element: ElementId,
+        /// What cannot be.
+        source: EntryError,
+    },
     /// An edit replaces or deletes an element that is not here.
     #[error("{element} is not in the database")]
     NotFound {

@@ -9,6 +9,9 @@ use crate::model::{Coord, CoordError, UNITS_PER_DEGREE};
 const LON_SPAN: u64 = 360 * UNITS_PER_DEGREE.unsigned_abs() as u64;
 const LAT_SPAN: u64 = 180 * UNITS_PER_DEGREE.unsigned_abs() as u64;
 
+/// A cover is made of at most this many squares for each range that it may have.
+const SQUARES_PER_RANGE: usize = 16;
+
 /// A column and a row of the grid of 2³² × 2³² cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cell {
@@ -139,6 +142,8 @@ impl Square {
 /// Returns at most `most` ranges of geohashes (first and last) that together cover a rectangle, in
 /// order. They may cover more: who uses them looks at each place again.
 pub(crate) fn cover(rect: &Rect, most: usize) -> Vec<(u64, u64)> {
+    // A side close to that of a large square is split into ever more squares which join to one range.
+    let most_squares = SQUARES_PER_RANGE * most;
     let mut squares = vec![Square { x: 0, y: 0, depth: 0 }];
     let mut ranges = joined(&squares);
     for depth in 1..=32 {
@@ -151,7 +156,7 @@ pub(crate) fn cover(rect: &Rect, most: usize) -> Vec<(u64, u64)> {
             }
         }
         let finer_ranges = joined(&finer);
-        if finer_ranges.len() > most {
+        if finer_ranges.len() > most || finer.len() > most_squares {
             break;
         }
         (squares, ranges) = (finer, finer_ranges);
@@ -188,6 +193,15 @@ mod tests {
             .map(|i| char::from(digits[usize::try_from((hash >> (59 - 5 * i)) & 31).unwrap()]))
             .collect();
         assert_eq!(text, "u4pruydqqvj");
+    }
+
+    #[test]
+    fn a_side_close_to_a_large_squares_side_is_covered_at_once() {
+        let low = Cell::of(-1_800_000_000, -900_000_000);
+        for (lon, lat) in [(1_799_999_999, -1), (-1, 899_999_999), (-3, -3), (2, 2)] {
+            let ranges = cover(&Rect { low, high: Cell::of(lon, lat) }, 24);
+            assert!(!ranges.is_empty() && ranges.len() <= 24);
+        }
     }
 
     proptest! {

@@ -97,8 +97,8 @@ impl<S: PageStore> Db<S> {
     /// the earlier ones.
     ///
     /// # Errors
-    /// Content is of another kind than its element, an element to delete or a version to replace is
-    /// not there, or the store fails; the database is as it was.
+    /// Content is of another kind than its element, an id cannot be, an element to delete or a version
+    /// to replace is not there, or the store fails; the database is as it was.
     pub fn write(&self, writes: Vec<Write>) -> Result<Vec<Version>, Error> {
         let _turn = self.write_turn();
         let snapshot = self.snapshot();
@@ -136,6 +136,7 @@ impl<S: PageStore> Db<S> {
             heads.retain(|head| !links.contains(head));
             let origin = Origin::Edited(EditMeta { links, changeset, timestamp: now() });
             let known = Fresh::new(&Entry { element, payload, origin });
+            known.check().map_err(|source| Error::Invalid { element, source })?;
             heads.push(known.version);
             made.push(known);
         }

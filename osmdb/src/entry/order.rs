@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prolly::cbor::{Reader, put_array};
 
 use super::{Entry, EntryError, Origin, OsmMeta, Version, version_of};
-use crate::model::{ElementId, Payload};
+use crate::model::{ElementId, MAX_ID, Payload};
 
 /// An entry with its encoding and its version.
 #[derive(Debug, Clone)]
@@ -40,6 +40,14 @@ impl Fresh {
         let (body, _) = entry.encode();
         let element = entry.element;
         Self { element, version: version_of(element, &body), body: body.into() }
+    }
+
+    /// Makes sure that the record can be read back: not every payload can.
+    pub(crate) fn check(&self) -> Result<(), EntryError> {
+        if !(1..=MAX_ID).contains(&self.element.id) {
+            return Err(EntryError::Rule("an id is from 1 to 9223372036854775807"));
+        }
+        Known::decode(self.element, &self.body).map(drop)
     }
 }
 

@@ -71,7 +71,7 @@ impl<S> PageSink for Overlay<S> {
     }
 }
 
-/// Counts the pages that an operation read.
+/// Counts the pages that an operation read. Pages that it wrote itself do not count.
 ///
 /// ```
 /// use prolly::{Config, Counting, MemoryStore, Tree};
@@ -91,6 +91,7 @@ pub struct Counting<S> {
 #[derive(Debug, Default)]
 struct Seen {
     cids: BTreeSet<Cid>,
+    written: BTreeSet<Cid>,
     bytes: u64,
 }
 
@@ -125,7 +126,7 @@ impl<S> Counting<S> {
 
     fn note(&self, cid: &Cid, len: usize) {
         let mut seen = self.seen();
-        if seen.cids.insert(*cid) {
+        if !seen.written.contains(cid) && seen.cids.insert(*cid) {
             seen.bytes += len as u64;
         }
     }
@@ -155,6 +156,7 @@ impl<S: PageSource> PageSource for Counting<S> {
 
 impl<S: PageSink> PageSink for Counting<S> {
     fn put(&self, cid: Cid, bytes: Bytes) -> Result<(), StoreError> {
+        self.seen().written.insert(cid);
         self.source.put(cid, bytes)
     }
 }
