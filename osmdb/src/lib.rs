@@ -1,4 +1,4 @@
-//! A peer-to-peer OpenStreetMap database.
+#![doc = include_str!("../../README.md")]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

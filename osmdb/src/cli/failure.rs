@@ -1,0 +1,128 @@
+//! Why a verb failed, in one sentence that says what to do.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use osmdb::io::{PbfProblem, Problem, ReadError, XmlProblem};
+use prolly::StoreError;
+
+use super::output::complain;
+
+/// The exit code of wrong usage.
+pub(super) const USAGE: u8 = 2;
+
+/// The exit code of anything else.
+const FAILED: u8 = 1;
+
+/// What a damaged database leaves to do.
+const DAMAGED: &str = "restore the directory from a copy, or merge from a peer into a new one";
+
+/// A verb failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("{} holds no database: create one with `osmdb import FILE`, or name another with --db", .0.display())]
+    NoDatabase(PathBuf),
+    #[error("{} holds no database: name the directory of the database to merge from", .0.display())]
+    NoOther(PathBuf),
+    #[error("{} is a file, not the directory of a database: name another", .0.display())]
+    IsFile(PathBuf),
+    #[error("{} is not a database: {why}; name another directory", path.display())]
+    NotADatabase { path: PathBuf, why: String },
+    #[error("{} cannot be merged with itself: name the directory of another database", .0.display())]
+    Itself(PathBuf),
+    #[error("{} is not empty: name a directory that is absent or empty", .0.display())]
+    NotEmpty(PathBuf),
+    #[error("{}{}", .0, advice(.0))]
+    Db(#[from] osmdb::Error),
+    #[error("{}: {what} failed: {source}", path.display())]
+    File { path: PathBuf, what: &'static str, source: io::Error },
+    #[error("the results could not be written: {0}")]
+    Output(io::Error),
+    #[error("the demo went wrong, which it never should: {0}; please report it")]
+    Demo(&'static str),
+    /// All has been said already.
+    #[error("failed")]
+    Said,
+}
+
+impl Failure {
+    /// Makes a failure of a file operation.
+    pub(super) fn file(path: impl Into<PathBuf>, what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, what, source }
+    }
+
+    /// Tells the user, and returns the exit code.
+    pub(super) fn report(&self) -> ExitCode {
+        match self {
+            // Whoever reads the results has enough, as `head` does.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Self::Said => {}
+            _ => complain(&self.to_string()),
+        }
+        ExitCode::from(if matches!(self, Self::Itself(_)) { USAGE } else { FAILED })
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Says what to do, where the error itself does not.
+fn advice(error: &osmdb::Error) -> String {
+    let advice = match error {
+        osmdb::Error::Read(error) => read_advice(error.problem()),
+        osmdb::Error::Tree(prolly::Error::Store(error)) => store_advice(error),
+        osmdb::Error::Tree(_)
+        | osmdb::Error::Entry { .. }
+        | osmdb::Error::Key { .. }
+        | osmdb::Error::Reflog { .. }
+        | osmdb::Error::Views { .. } => DAMAGED,
+        osmdb::Error::Root { source, .. } => match source {
+            osmdb::RootError::Format { .. } => "",
+            _ => DAMAGED,
+        },
+        osmdb::Error::OtherDataset { .. } => "only databases of one dataset can be merged",
+        _ => "",
+    };
+    if advice.is_empty() { String::new() } else { format!("; {advice}") }
+}
+
+fn store_advice(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Io { source, .. } => io_advice(source),
+        StoreError::Page { .. } | StoreError::Record { .. } => DAMAGED,
+        _ => "",
+    }
+}
+
+fn read_advice(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::Io(error) => io_advice(error),
+        Problem::Empty | Problem::Truncated { .. } | Problem::Damaged { .. } => {
+            "nothing was imported: get the file again"
+        }
+        Problem::Xml(XmlProblem::Root { .. } | XmlProblem::ChangeFile) | Problem::UnknownFormat { .. } => {
+            "give an .osm.pbf, .osm, .osm.gz or .osm.bz2 file with a map"
+        }
+        Problem::Xml(XmlProblem::Encoding { .. }) => "convert it to UTF-8",
+        Problem::Pbf(PbfProblem::Compression(_)) => "write it anew with zlib",
+        Problem::PackedContent { .. } => "unpack it first",
+        Problem::Element { .. } => "nothing was imported: ask whoever made the file",
+        _ => "nothing was imported: get the file again, or ask whoever made it",
+    }
+}
+
+fn io_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check the path",
+        io::ErrorKind::IsADirectory => "name a file in it",
+        io::ErrorKind::PermissionDenied => "ask for the permission, or name another path",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk and try again",
+        io::ErrorKind::ReadOnlyFilesystem => "name a place that can be written to",
+        _ => "",
+    }
+}

@@ -1,0 +1,186 @@
+//! Elements as JSON: heads for `get`, GeoJSON features for `query`.
+
+use osmdb::{
+    Coord, EditMeta, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload, Tags, UNITS_PER_DEGREE,
+};
+use serde_json::{Map, Value, json};
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Returns one head of an element.
+pub(super) fn head(Head { version, entry }: &Head) -> Value {
+    let mut out = Map::new();
+    out.insert("type".into(), entry.element.kind.name().into());
+    out.insert("id".into(), entry.element.id.into());
+    out.insert("version".into(), version.to_string().into());
+    match &entry.payload {
+        None => {
+            out.insert("deleted".into(), true.into());
+        }
+        Some(payload) => put_payload(&mut out, payload),
+    }
+    match &entry.origin {
+        Origin::Imported(meta) => {
+            out.insert("osm".into(), osm(meta));
+        }
+        Origin::Edited(EditMeta { links, changeset, timestamp }) => {
+            let links: Vec<String> = links.iter().map(ToString::to_string).collect();
+            out.insert("links".into(), links.into());
+            put_known(&mut out, "changeset", *changeset);
+            out.insert("timestamp".into(), time(*timestamp));
+        }
+    }
+    out.into()
+}
+
+fn put_payload(out: &mut Map<String, Value>, payload: &Payload) {
+    match payload {
+        Payload::Node { coord, .. } => {
+            out.insert("lat".into(), degrees(coord.lat()));
+            out.insert("lon".into(), degrees(coord.lon()));
+        }
+        Payload::Way { refs, .. } => {
+            out.insert("nodes".into(), refs.clone().into());
+        }
+        Payload::Relation { members, .. } => {
+            out.insert("members".into(), self::members(members));
+        }
+        Payload::Changeset { .. } => {}
+    }
+    let mut tags = Map::new();
+    put_tags(&mut tags, payload.tags(), str::to_owned);
+    out.insert("tags".into(), tags.into());
+}
+
+/// A key that is there twice keeps its last value: JSON objects hold each key once.
+fn put_tags(out: &mut Map<String, Value>, tags: &Tags, name: impl Fn(&str) -> String) {
+    out.extend(tags.iter().map(|(key, value)| (name(key), value.into())));
+}
+
+fn put_known(out: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        out.insert(name.into(), value.into());
+    }
+}
+
+fn members(members: &[Member]) -> Value {
+    let member = |Member { element, role }: &Member| json!({ "type": element.kind.name(), "ref": element.id, "role": role });
+    members.iter().map(member).collect()
+}
+
+fn osm(meta: &OsmMeta) -> Value {
+    let mut out = Map::new();
+    put_known(&mut out, "version", meta.version);
+    put_known(&mut out, "timestamp", meta.timestamp.map(time));
+    put_known(&mut out, "changeset", meta.changeset);
+    put_known(&mut out, "uid", meta.uid);
+    put_known(&mut out, "user", meta.user.as_deref());
+    out.into()
+}
+
+/// Returns a GeoJSON feature. A way of which one place is known is a point: a line needs two.
+pub(super) fn feature(feature: &Feature) -> Value {
+    let Feature { element, geometry, tags, members } = feature;
+    let geometry = match geometry {
+        Geometry::Point(coord) => point(*coord),
+        Geometry::Line(line) => match line.as_slice() {
+            [coord] => point(*coord),
+            line => {
+                let places: Vec<Value> = line.iter().map(|coord| position(*coord)).collect();
+                json!({ "type": "LineString", "coordinates": places })
+            }
+        },
+        Geometry::Members => Value::Null,
+    };
+    let mut properties = Map::new();
+    properties.insert("@id".into(), element.to_string().into());
+    properties.insert("@type".into(), element.kind.name().into());
+    put_tags(&mut properties, tags, |key| if key.starts_with('@') { format!("@{key}") } else { key.into() });
+    if element.kind == osmdb::Kind::Relation {
+        properties.insert("@members".into(), self::members(members));
+    }
+    json!({ "type": "Feature", "id": element.to_string(), "geometry": geometry, "properties": properties })
+}
+
+fn point(coord: Coord) -> Value {
+    json!({ "type": "Point", "coordinates": position(coord) })
+}
+
+fn position(coord: Coord) -> Value {
+    Value::Array(vec![degrees(coord.lon()), degrees(coord.lat())])
+}
+
+/// Shows units of 10⁻⁷ degree as degrees: the shortest decimal that reads back the same.
+fn degrees(units: i32) -> Value {
+    (f64::from(units) / f64::from(UNITS_PER_DEGREE)).into()
+}
+
+/// Shows seconds since 1970 as ISO 8601 in UTC; beyond the years of four digits as the number it is.
+pub(super) fn time(seconds: i64) -> Value {
+    let (year, month, day) = date(seconds.div_euclid(SECONDS_PER_DAY));
+    if !(0..=9999).contains(&year) {
+        return seconds.into();
+    }
+    let rest = seconds.rem_euclid(SECONDS_PER_DAY);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z").into()
+}
+
+/// Returns the day of the Gregorian calendar. Years are counted from March, so that the day that
+/// leap years add is the last one: then the months before it have fixed lengths.
+fn date(days_since_1970: i64) -> (i64, i64, i64) {
+    const DAYS_IN_400_YEARS: i64 = 146_097;
+    // Days since 1 March of the year 0. Seconds of 64 bits are too few days to overflow.
+    let days = days_since_1970 + 719_468;
+    let (cycle, day) = (days.div_euclid(DAYS_IN_400_YEARS), days.rem_euclid(DAYS_IN_400_YEARS));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (cycle * 400 + year + next_year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use osmdb::ElementId;
+
+    use super::*;
+
+    #[test]
+    fn times_are_dates() {
+        let cases = [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_827_696, "2000-02-29T12:34:56Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (-62_167_219_200, "0000-01-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(time(seconds), Value::from(text));
+        }
+        for seconds in [i64::MIN, i64::MAX, 253_402_300_800, -62_167_219_201] {
+            assert_eq!(time(seconds), Value::from(seconds));
+        }
+    }
+
+    #[test]
+    fn degrees_have_at_most_seven_decimals() {
+        let shown = [15_655_240, -1, 0, 1_800_000_000, 425_921_967].map(|units| degrees(units).to_string());
+        assert_eq!(shown, ["1.565524", "-1e-7", "0.0", "180.0", "42.5921967"]);
+    }
+
+    #[test]
+    fn no_tag_hides_what_the_feature_is() {
+        let tags = Tags::from([("@id", "a"), ("@@id", "b"), ("name", "c"), ("name", "d")]);
+        let element = ElementId::node(7);
+        let geometry = Geometry::Point(Coord::new(10_000_000, 20_000_000).unwrap());
+        let shown = feature(&Feature { element, geometry, tags, members: Vec::new() });
+        assert_eq!(
+            shown.to_string(),
+            r#"{"type":"Feature","id":"node/7","geometry":{"type":"Point","coordinates":[2.0,1.0]},"properties":{"@id":"node/7","@type":"node","@@id":"a","@@@id":"b","name":"d"}}"#
+        );
+    }
+}

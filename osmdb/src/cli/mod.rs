@@ -1,0 +1,82 @@
+//! The command line: one file for each family of verbs, on the library's public interface alone.
+//!
+//! Results go to the standard output, everything else to the standard error. A verb that fails says
+//! why in one sentence. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod args;
+mod database;
+mod demo;
+mod failure;
+mod import;
+mod json;
+mod merge;
+mod output;
+mod query;
+mod show;
+mod stats;
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Verb};
+use failure::Failure;
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(Cli { db, verb }: Cli) -> Result<(), Failure> {
+    match verb {
+        Verb::Demo { dir } => demo::demo(dir.as_deref()),
+        Verb::Import { files } => import::import(&db, &files),
+        Verb::Root => show::root(&db),
+        Verb::Get { elements } => show::get(&db, &elements),
+        Verb::Query { bbox, format } => query::query(&db, bbox, format),
+        Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
+        Verb::Stats { json } => stats::stats(&db, json),
+        Verb::Verify => stats::verify(&db),
+    }
+}
+
+/// Shows help where it was asked for, and otherwise says in one sentence what is wrong with the
+/// arguments.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader that went away has read enough.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+        }
+        ErrorKind::ValueValidation if error.source().is_some() => {
+            let source = error.source().map(ToString::to_string).unwrap_or_default();
+            output::complain(&source);
+        }
+        _ => output::complain(&format!("{}; see `osmdb --help`", first_words(&error.to_string()))),
+    }
+    ExitCode::from(failure::USAGE)
+}
+
+/// Takes what is said of the arguments before the usage is repeated, as one line.
+fn first_words(message: &str) -> String {
+    let parts = message.split("\n\n").take_while(|part| {
+        let part = part.trim_start();
+        !part.starts_with("Usage:") && !part.starts_with("For more information")
+    });
+    let lines = |part: &str| part.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let lines = parts.map(lines).collect::<Vec<_>>().join("; ");
+    lines.strip_prefix("error: ").unwrap_or(&lines).to_owned()
+}
