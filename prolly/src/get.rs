@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::cid::Cid;
 use crate::error::Error;
-use crate::page::{Link, Page, Value};
+use crate::page::{Page, Value};
 use crate::step::{Step, open, open_root};
 use crate::store::PageSource;
 use crate::tree::Tree;
@@ -47,25 +47,29 @@ pub(crate) fn find<S>(tree: &Tree, key: &[u8], source: &S) -> Result<Step<Option
 where
     S: PageSource + ?Sized,
 {
+    let choose = |page: &Page| Some(page.lower_bound(key)).filter(|index| *index < page.len());
+    let leaf = descend(tree, source, choose)?;
+    Ok(leaf.map(|leaf| leaf.and_then(|leaf| leaf.value(leaf.search(key).ok()?))))
+}
+
+/// Goes from the root down to a leaf, through the child chosen in every branch. `None`: there was
+/// none to choose. Costs one page per level.
+pub(crate) fn descend<S>(
+    tree: &Tree,
+    source: &S,
+    mut choose: impl FnMut(&Page) -> Option<usize>,
+) -> Result<Step<Option<Page>>, Error>
+where
+    S: PageSource + ?Sized,
+{
     let missing = |cid: Cid| Ok(Step::Missing(vec![cid]));
     let Some(mut page) = open_root(source, &tree.config, &tree.root)? else { return missing(tree.root) };
     let mut after: Option<Bytes> = None;
     while page.level() > 0 {
-        let index = page.lower_bound(key);
-        if index == page.len() {
-            return Ok(Step::Ready(None));
-        }
-        let Some(link) = page.link(index, after.as_ref()) else { break };
-        match open(source, &tree.config, &link)? {
-            None => return missing(link.cid),
-            Some(below) => page = below,
-        }
-        let Link { after: lower, .. } = link;
-        after = lower;
+        let link = choose(&page).and_then(|index| page.link(index, after.as_ref()));
+        let Some(link) = link else { return Ok(Step::Ready(None)) };
+        let Some(below) = open(source, &tree.config, &link)? else { return missing(link.cid) };
+        (page, after) = (below, link.after);
     }
-    Ok(Step::Ready(value_of(&page, key)))
-}
-
-fn value_of(leaf: &Page, key: &[u8]) -> Option<Value> {
-    leaf.search(key).ok().and_then(|index| leaf.value(index))
+    Ok(Step::Ready(Some(page)))
 }

@@ -14,6 +14,7 @@ mod get;
 mod merge;
 mod page;
 mod range;
+mod rank;
 mod scan;
 mod step;
 mod store;
@@ -33,6 +34,7 @@ pub use get::Get;
 pub use merge::Union;
 pub use page::{Page, PageError, Value};
 pub use range::KeyRange;
+pub use rank::{Rank, Select};
 pub use scan::{Run, Scan};
 pub use step::{MAX_FRONTIER, Step};
 #[cfg(feature = "fjall")]

@@ -29,6 +29,14 @@ pub enum Step<T> {
 }
 
 impl<T> Step<T> {
+    /// Changes the result, if there is one.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Step<U> {
+        match self {
+            Self::Ready(result) => Step::Ready(change(result)),
+            Self::Missing(cids) => Step::Missing(cids),
+        }
+    }
+
     /// Takes the result where every page must be at hand.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use crate::get::find;
 use crate::merge::Union;
 use crate::page::Value;
 use crate::range::KeyRange;
+use crate::rank::{Rank, Select};
 use crate::scan::{Run, Scan};
 use crate::step::{Step, open_root};
 use crate::store::{PageSink, PageSource};
@@ -93,6 +94,69 @@ impl Tree {
     pub fn count<S: PageSource + ?Sized>(&self, source: &S) -> Result<u64, Error> {
         let page = open_root(source, &self.config, &self.root)?;
         page.map(|page| page.count()).ok_or(Error::Missing(self.root))
+    }
+
+    /// Returns how many pairs have a key less than this one. Costs one page per level.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn rank<S: PageSource + ?Sized>(&self, source: &S, key: &[u8]) -> Result<u64, Error> {
+        Rank::new(*self, Bytes::copy_from_slice(key)).step(source)?.complete()
+    }
+
+    /// Returns the pair at a place in the order of keys; the first one is at 0. Costs one page per
+    /// level.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn select<S: PageSource + ?Sized>(
+        &self,
+        source: &S,
+        place: u64,
+    ) -> Result<Option<(Bytes, Bytes)>, Error> {
+        match Select::new(*self, place).step(source)?.complete()? {
+            Some((key, value)) => Ok(Some((key, read(source, value)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns how many pairs a range holds. Costs two pages per level, however many pairs that are.
+    ///
+    /// ```
+    /// use prolly::{Config, KeyRange, MemoryStore, Tree};
+    /// let store = MemoryStore::new();
+    /// let tree = Tree::build(&store, Config::default(), [("a1", ""), ("a2", ""), ("b1", "")])?;
+    /// assert_eq!(tree.count_range(&store, &KeyRange::prefix(b"a"))?, 2);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn count_range<S: PageSource + ?Sized>(&self, source: &S, range: &KeyRange) -> Result<u64, Error> {
+        let end = match &range.to {
+            Some(to) => self.rank(source, to)?,
+            None => self.count(source)?,
+        };
+        Ok(end.saturating_sub(self.rank(source, &range.from)?))
+    }
+
+    /// Returns the first pair. Costs one page per level.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn first<S: PageSource + ?Sized>(&self, source: &S) -> Result<Option<(Bytes, Bytes)>, Error> {
+        self.select(source, 0)
+    }
+
+    /// Returns the last pair. Costs one page per level.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn last<S: PageSource + ?Sized>(&self, source: &S) -> Result<Option<(Bytes, Bytes)>, Error> {
+        match self.count(source)?.checked_sub(1) {
+            Some(last) => self.select(source, last),
+            None => Ok(None),
+        }
     }
 
     /// Iterates over the pairs between two bounds, in order. Costs the pages that hold them.

@@ -88,6 +88,21 @@ pub fn get_and_range_equal_the_models<S: PageSource + PageSink>(
         model.keys().filter(|key| ranges.iter().any(|range| range.contains(key))).cloned().collect();
     let found: Vec<_> = tree.ranges(store, ranges).map(|pair| pair.unwrap().0.to_vec()).collect();
     prop_assert_eq!(found, expected);
+    // Places in the order of keys.
+    for key in &wanted {
+        let less = model.range(..key.clone()).count() as u64;
+        prop_assert_eq!(tree.rank(store, key).unwrap(), less);
+        let selected = tree.select(store, less).unwrap().map(|(k, v)| (k.to_vec(), v.to_vec()));
+        let next = model.range(key.clone()..).next();
+        prop_assert_eq!(selected, next.map(|(k, v)| (k.clone(), v.clone())));
+        let range = KeyRange::prefix(&key[..key.len().min(1)]);
+        let inside = model.keys().filter(|key| range.contains(key)).count() as u64;
+        prop_assert_eq!(tree.count_range(store, &range).unwrap(), inside);
+    }
+    let ends = [tree.first(store).unwrap(), tree.last(store).unwrap()];
+    let ends = ends.map(|end| end.map(|(k, v)| (k.to_vec(), v.to_vec())));
+    let copied = |pair: Option<(&Vec<u8>, &Vec<u8>)>| pair.map(|(k, v)| (k.clone(), v.clone()));
+    prop_assert_eq!(ends, [copied(model.first_key_value()), copied(model.last_key_value())]);
     // Many prefixes of one length.
     let prefixes: Vec<[u8; 2]> = wanted.iter().filter_map(|key| key.first_chunk().copied()).collect();
     let begins = |key: &&Vec<u8>| prefixes.iter().any(|prefix| key.starts_with(prefix));
