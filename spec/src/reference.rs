@@ -347,7 +347,7 @@ fn read_page(
     pairs: &mut Pairs,
 ) -> Result<(), String> {
     page.check(config)?;
-    for (key, item) in &page.pairs {
+    for (index, (key, item)) in page.pairs.iter().enumerate() {
         match item {
             Item::Value(Value::Inline(value)) => drop(pairs.insert(key.clone(), value.clone())),
             Item::Value(Value::Linked(len, top)) => {
@@ -363,6 +363,9 @@ fn read_page(
                 )?;
                 let first = child.pairs.first().map(|(first, _)| first);
                 ensure(bound.is_none() || first > bound.as_ref(), "a child that begins too early")?;
+                let child_size: usize = child.pairs.iter().map(size).sum();
+                let is_long_enough = child_size >= config.window(child.level).0;
+                ensure(index + 1 == page.pairs.len() || is_long_enough, "a short page before another")?;
                 read_page(config, &child, bound, pages, pairs)?;
                 bound = Some(key.clone());
             }

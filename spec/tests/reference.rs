@@ -431,14 +431,22 @@ fn both_refuse_broken_promises_and_boundaries() {
         let mut out = [head(4, 3, 0), vec![0], head(4, keys.len() as u64, 0)].concat();
         keys.iter().for_each(|key| out.extend([0x41, *key]));
         out.extend(head(4, keys.len() as u64, 0));
-        keys.iter().for_each(|_| out.push(0x40));
+        keys.iter().for_each(|_| out.extend([&[0x58, 40][..], &[7; 40]].concat()));
         out
     };
-    for (first, second, reads) in [([1, 5], [5, 9], false), ([1, 5], [4, 9], false), ([1, 5], [6, 9], true)] {
-        let (first, second) = (leaf(&first), leaf(&second));
+    let cases: [(&[u8], &[u8], bool); 4] = [
+        (&[1, 2, 3, 4, 5], &[5, 9], false),
+        (&[1, 2, 3, 4, 5], &[4, 9], false),
+        (&[1, 2, 3, 4, 5], &[6, 9], true),
+        // Too short to be followed by another page.
+        (&[1, 5], &[6, 9], false),
+    ];
+    for (first, second, reads) in cases {
+        let len = first.len() as u64;
+        let (first, second) = (leaf(first), leaf(second));
         let links = [reference::address(&first), reference::address(&second)];
         let pages = links.into_iter().zip([first, second]).collect();
-        let bytes = encode(1, &[vec![5], vec![9]], &links, &[2, 2]);
+        let bytes = encode(1, &[vec![5], vec![9]], &links, &[len, 2]);
         assert_eq!(judge(bytes, &pages), (reads, false));
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prolly::Cid;
 
@@ -12,7 +12,7 @@ use prolly::Cid;
 pub struct Worker {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    started: Instant,
+    roots: Vec<Cid>,
 }
 
 /// What a worker left behind.
@@ -22,8 +22,6 @@ pub struct Report {
     pub roots: Vec<Cid>,
     /// Whether it came to its end.
     pub finished: bool,
-    /// How long it ran.
-    pub took: Duration,
 }
 
 impl Worker {
@@ -32,17 +30,18 @@ impl Worker {
     pub fn start(program: &str, db: &Path, steps: &[String]) -> Self {
         let mut command = Command::new(program);
         command.arg(db).args(steps).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let started = Instant::now();
         let mut child = command.spawn().expect("the worker starts");
         let stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
-        Self { child, stdout, started }
+        Self { child, stdout, roots: Vec::new() }
     }
 
     /// Waits for the next root that it reports.
     pub fn next_root(&mut self) -> Option<Cid> {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("its output can be read");
-        line.trim_end().parse().ok()
+        let root = line.trim_end().parse().ok();
+        self.roots.extend(root);
+        root
     }
 
     /// Kills it with SIGKILL after a while, if it still runs, and returns what it reported.
@@ -64,10 +63,9 @@ impl Worker {
         let mut text = String::new();
         self.stdout.read_to_string(&mut text).expect("its output can be read");
         let finished = self.child.wait().expect("it ends").success();
-        let took = self.started.elapsed();
         // A line without its end was not reported.
         let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        let roots = lines.map(|line| line.trim_end().parse().expect("a root")).collect();
-        Report { roots, finished, took }
+        self.roots.extend(lines.map(|line| line.trim_end().parse::<Cid>().expect("a root")));
+        Report { roots: self.roots, finished }
     }
 }
