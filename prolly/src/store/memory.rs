@@ -1,6 +1,6 @@
 //! Pages in memory: for tests, for proofs, and for trees that need no disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ pub struct MemoryStore(RwLock<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    pages: BTreeMap<Cid, Held>,
+    pages: HashMap<Cid, Held>,
     roots: BTreeMap<String, Cid>,
     notes: BTreeMap<Vec<u8>, Vec<u8>>,
 }
@@ -58,7 +58,10 @@ impl MemoryStore {
     /// Returns the addresses of all pages, in order.
     #[must_use]
     pub fn cids(&self) -> Vec<Cid> {
-        self.read().pages.keys().copied().collect()
+        // DETERMINISM: the order of the table must not be seen.
+        let mut cids: Vec<Cid> = self.read().pages.keys().copied().collect();
+        cids.sort_unstable();
+        cids
     }
 
     /// Drops a page.
