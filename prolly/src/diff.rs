@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::cid::Cid;
 use crate::error::Error;
 use crate::page::{Link, Page, Value};
 use crate::step::{Frontier, Step, open, open_root, root_link};
@@ -142,8 +143,8 @@ impl Diff {
         };
         let (left, right) = (open(&self.left)?, open(&self.right)?);
         let (Some(left), Some(right)) = (left, right) else { return Ok(Some(frontier)) };
-        let links = |page: &Page| root_link(page).into_iter().collect();
-        self.segments.extend(Segment { left: links(&left), right: links(&right) }.split());
+        let (left, right) = (Vec::from_iter(root_link(&left)), Vec::from_iter(root_link(&right)));
+        self.segments.extend(split(pieces(None, &left), pieces(None, &right)));
         self.begun = true;
         Ok(None)
     }
@@ -213,41 +214,12 @@ impl Segment {
         S: PageSource + ?Sized,
     {
         let (open_left, open_right) = self.higher();
-        let left = if open_left { children(&self.left, source, tree)? } else { None };
-        let right = if open_right { children(&self.right, source, tree)? } else { None };
+        let left = if open_left { branches(&self.left, source, tree)? } else { None };
+        let right = if open_right { branches(&self.right, source, tree)? } else { None };
         if (open_left && left.is_none()) || (open_right && right.is_none()) {
             return Ok(Err(self));
         }
-        let opened = Self { left: left.unwrap_or(self.left), right: right.unwrap_or(self.right) };
-        Ok(Ok(opened.split()))
-    }
-
-    /// Cuts the segment wherever a subtree on the left and one on the right end at the same key,
-    /// and drops the subtrees that both sides share.
-    fn split(self) -> Vec<Self> {
-        let mut parts = Vec::new();
-        let mut part = Self { left: Vec::new(), right: Vec::new() };
-        let (mut left, mut right) = (self.left.into_iter().peekable(), self.right.into_iter().peekable());
-        loop {
-            let order = match (left.peek(), right.peek()) {
-                (Some(a), Some(b)) => a.last.cmp(&b.last),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (None, None) => break,
-            };
-            let a = if order.is_le() { left.next() } else { None };
-            let b = if order.is_ge() { right.next() } else { None };
-            let shared = matches!((&a, &b), (Some(a), Some(b)) if a.cid == b.cid);
-            if !shared {
-                part.left.extend(a);
-                part.right.extend(b);
-            }
-            if order.is_eq() {
-                part.finish(&mut parts);
-            }
-        }
-        part.finish(&mut parts);
-        parts
+        Ok(Ok(split(pieces(left.as_deref(), &self.left), pieces(right.as_deref(), &self.right))))
     }
 
     /// Adds the part to the others. Where one side is empty, every subtree stands for itself.
@@ -263,17 +235,82 @@ impl Segment {
     }
 }
 
+/// A branch that was opened, and the lower bound of its keys.
+type Branch = (Page, Option<Bytes>);
+
 /// Opens all of these branches. `None`: one is missing.
-fn children<S>(links: &[Link], source: &S, tree: &Tree) -> Result<Option<Vec<Link>>, Error>
+fn branches<S>(links: &[Link], source: &S, tree: &Tree) -> Result<Option<Vec<Branch>>, Error>
 where
     S: PageSource + ?Sized,
 {
-    let mut children = Vec::new();
-    for link in links {
-        let Some(page) = open(source, &tree.config, link)? else { return Ok(None) };
-        children.extend((0..page.len()).filter_map(|index| page.link(index, link.after.as_ref())));
+    let open = |link: &Link| Ok(open(source, &tree.config, link)?.map(|page| (page, link.after.clone())));
+    links.iter().map(open).collect()
+}
+
+/// A subtree on one side of a segment. Most children of opened branches are shared with the other
+/// side, and dropped without a link being made for them.
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    Link(&'a Link),
+    Child(&'a Branch, usize),
+}
+
+/// Returns the subtrees of a side: the children of its branches if these were opened.
+fn pieces<'a>(opened: Option<&'a [Branch]>, links: &'a [Link]) -> impl Iterator<Item = Piece<'a>> {
+    let unopened = if opened.is_some() { &[] } else { links };
+    let children = |branch: &'a Branch| (0..branch.0.len()).map(move |index| Piece::Child(branch, index));
+    opened.unwrap_or_default().iter().flat_map(children).chain(unopened.iter().map(Piece::Link))
+}
+
+impl<'a> Piece<'a> {
+    fn last(self) -> &'a [u8] {
+        match self {
+            Self::Link(link) => &link.last,
+            Self::Child((page, _), index) => page.key(index),
+        }
     }
-    Ok(Some(children))
+
+    fn cid(self) -> Option<Cid> {
+        match self {
+            Self::Link(link) => Some(link.cid),
+            Self::Child((page, _), index) => page.child(index),
+        }
+    }
+
+    fn into_link(self) -> Option<Link> {
+        match self {
+            Self::Link(link) => Some(link.clone()),
+            Self::Child((page, after), index) => page.link(index, after.as_ref()),
+        }
+    }
+}
+
+/// Cuts a stretch of keys wherever a subtree on the left and one on the right end at the same key,
+/// and drops the subtrees that both sides share.
+fn split<'a>(left: impl Iterator<Item = Piece<'a>>, right: impl Iterator<Item = Piece<'a>>) -> Vec<Segment> {
+    let mut parts = Vec::new();
+    let mut part = Segment { left: Vec::new(), right: Vec::new() };
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (Some(a), Some(b)) => a.last().cmp(b.last()),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (None, None) => break,
+        };
+        let a = if order.is_le() { left.next() } else { None };
+        let b = if order.is_ge() { right.next() } else { None };
+        let shared = matches!((a, b), (Some(a), Some(b)) if a.cid() == b.cid());
+        if !shared {
+            part.left.extend(a.and_then(Piece::into_link));
+            part.right.extend(b.and_then(Piece::into_link));
+        }
+        if order.is_eq() {
+            part.finish(&mut parts);
+        }
+    }
+    part.finish(&mut parts);
+    parts
 }
 
 enum Progress {
