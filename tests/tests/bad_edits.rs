@@ -3,7 +3,7 @@
 // The lint's exception for tests does not reach their helper functions.
 #![allow(clippy::unwrap_used)]
 
-use osmdb::{Coord, Db, ElementId, Error, Kind, MAX_ID, Member, Payload, Tags};
+use osmdb::{Coord, Db, ElementId, Error, Kind, MAX_ID, Member, Payload, Replaces, Tags, Version, Write};
 
 fn refused(element: ElementId, payload: Payload) {
     let db = Db::in_memory("osm").unwrap();
@@ -53,4 +53,22 @@ fn the_greatest_id_is_fine() {
     db.put(ElementId::way(MAX_ID), way(vec![MAX_ID, 1, MAX_ID])).unwrap();
     db.put(ElementId::relation(MAX_ID), relation(ElementId::relation(MAX_ID))).unwrap();
     db.verify().unwrap();
+}
+
+#[test]
+fn versions_that_are_not_there() {
+    let db = Db::in_memory("osm").unwrap();
+    let element = ElementId::node(1);
+    let first = db.put(element, node()).unwrap();
+    db.put(element, node()).unwrap();
+    let root = db.root();
+    // Beside a version that was replaced before, in whichever order the two come.
+    for digit in ["0", "f"] {
+        let unknown: Version = digit.repeat(64).parse().unwrap();
+        let replaces = Replaces::Versions(vec![first, unknown]);
+        let write = Write { element, payload: Some(node()), replaces, changeset: None };
+        let refused = db.write(vec![write]);
+        assert!(matches!(refused, Err(Error::NoVersion { version, .. }) if version == unknown));
+        assert_eq!(db.root(), root);
+    }
 }

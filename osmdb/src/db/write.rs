@@ -127,7 +127,7 @@ impl<S: PageStore> Db<S> {
                 heads.contains(link)
                     || made.iter().any(|known| known.element == element && known.version == **link)
             };
-            if let Some(version) = links.iter().find(|link| !is_known(link)) {
+            for version in links.iter().filter(|link| !is_known(link)) {
                 let replaced = snapshot.replaced(element)?;
                 if replaced.iter().all(|head| head.version != *version) {
                     return Err(Error::NoVersion { element, version: *version });
