@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::cid::Cid;
 use crate::error::Error;
 use crate::page::{Page, Value};
-use crate::step::{Step, open, open_root};
+use crate::step::{Step, open_child, open_root};
 use crate::store::PageSource;
 use crate::tree::Tree;
 
@@ -64,12 +64,20 @@ where
 {
     let missing = |cid: Cid| Ok(Step::Missing(vec![cid]));
     let Some(mut page) = open_root(source, &tree.config, &tree.root)? else { return missing(tree.root) };
-    let mut after: Option<Bytes> = None;
+    // The last branch in which the way went on behind a first child.
+    let mut after: Option<(Page, usize)> = None;
     while page.level() > 0 {
-        let link = choose(&page).and_then(|index| page.link(index, after.as_ref()));
-        let Some(link) = link else { return Ok(Step::Ready(None)) };
-        let Some(below) = open(source, &tree.config, &link)? else { return missing(link.cid) };
-        (page, after) = (below, link.after);
+        let Some((index, cid)) = choose(&page).and_then(|index| Some((index, page.child(index)?))) else {
+            return Ok(Step::Ready(None));
+        };
+        let behind = after.as_ref().map(|(branch, before)| branch.key(*before));
+        let Some(below) = open_child(source, &tree.config, &page, index, behind)? else {
+            return missing(cid);
+        };
+        let branch = std::mem::replace(&mut page, below);
+        if let Some(before) = index.checked_sub(1) {
+            after = Some((branch, before));
+        }
     }
     Ok(Step::Ready(Some(page)))
 }

@@ -5,7 +5,7 @@
 //! out of line. The empty tree is the leaf without pairs. Everything that can be checked without
 //! seeing another page is checked here; [`Page::fits`] checks a page against the link that named it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 
@@ -19,19 +19,24 @@ pub struct Page(Arc<Decoded>);
 
 #[derive(Debug)]
 struct Decoded {
-    cid: Cid,
     bytes: Bytes,
-    level: u8,
-    count: u64,
     slots: Box<[Slot]>,
-    counts: Box<[u64]>,
-    /// What all keys begin with, as the length of it; and the 8 bytes of each key behind that, as a
-    /// number: a search touches a few lines of memory, and not the keys all over the page.
+    /// Where a key is likely to stand.
+    guess: Guess,
+    /// What all keys begin with, as the length of it, and its first 8 bytes.
     common: u16,
-    behind: Box<[u64]>,
+    begins: u64,
+    level: u8,
     longest: Longest,
-    payload: usize,
+    count: u64,
+    counts: Box<[u64]>,
+    /// Children that were opened from here and fit the links to them.
+    opened: Box<[OnceLock<Weak<Self>>]>,
+    cid: Cid,
 }
+
+/// Stands for the length of a value out of line where there is none; longer than any.
+const NONE_LINKED: u32 = u32::MAX;
 
 /// The bytes of a link before its hash.
 const LINK_HEAD: u16 = 9;
@@ -39,6 +44,9 @@ const LINK_HEAD: u16 = 9;
 /// Where a pair lies in the page. Pages are shorter than 64 KiB.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
+    /// The 8 bytes of the key behind what all keys begin with, as a number: a search touches a few
+    /// lines of memory, and not the keys all over the page.
+    behind: u64,
     key: u16,
     key_end: u16,
     /// In a leaf the encoded value, in a branch the hash.
@@ -46,12 +54,42 @@ struct Slot {
     value_end: u16,
 }
 
+/// Guesses the place of a key as if keys lay evenly between the first and the last, as hashed keys
+/// and close ids do. A wrong guess costs a few steps more.
+#[derive(Debug, Clone, Copy)]
+struct Guess {
+    first: u64,
+    /// Places per unit of a number, in 2⁻³² and after `shift`.
+    scale: u64,
+    shift: u32,
+}
+
+impl Guess {
+    fn new(slots: &[Slot]) -> Self {
+        let (Some(first), Some(last)) = (slots.first(), slots.last()) else {
+            return Self { first: 0, scale: 0, shift: 0 };
+        };
+        let span = last.behind - first.behind;
+        let shift = (u64::BITS - span.leading_zeros()).saturating_sub(32);
+        let scale = ((slots.len() as u64 - 1) << 32) / ((span >> shift) + 1);
+        Self { first: first.behind, scale, shift }
+    }
+
+    #[inline]
+    fn place(&self, number: u64) -> usize {
+        let way = u128::from(number.saturating_sub(self.first) >> self.shift);
+        usize::try_from((way * u128::from(self.scale)) >> 32).unwrap_or(usize::MAX)
+    }
+}
+
 /// What a configuration sets limits to.
 #[derive(Debug, Clone, Copy)]
 struct Longest {
-    key: usize,
-    inline: usize,
-    shortest_linked: u64,
+    key: u16,
+    inline: u16,
+    /// All pairs together, as the boundary rule reckons them.
+    payload: u32,
+    shortest_linked: u32,
 }
 
 /// A value as a leaf holds it.
@@ -186,25 +224,28 @@ impl Page {
         };
         reader.end()?;
         let level = u8::try_from(level).map_err(|_| PageError::Level { level, items })?;
-        let Parts { slots, counts, count, longest, payload } = parts;
-        let (slots, counts) = (slots.into_boxed_slice(), counts.into_boxed_slice());
+        let Parts { mut slots, counts, count, longest } = parts;
         let key = |slot: &Slot| &bytes[usize::from(slot.key)..usize::from(slot.key_end)];
         let ends = slots.first().map(key).zip(slots.last().map(key));
         let common =
             ends.map_or(0, |(first, last)| first.iter().zip(last).take_while(|(a, b)| a == b).count());
-        let behind = slots.iter().map(|slot| number(&key(slot)[common..])).collect();
-        let common = short(common);
+        let begins = slots.first().map_or(0, |first| number(key(first)));
+        for slot in &mut slots {
+            slot.behind = number(&key(slot)[common..]);
+        }
+        let opened = if level == 0 { 0 } else { slots.len() };
         Ok(Self(Arc::new(Decoded {
-            cid,
+            guess: Guess::new(&slots),
+            slots: slots.into_boxed_slice(),
+            counts: counts.into_boxed_slice(),
+            opened: std::iter::repeat_with(OnceLock::new).take(opened).collect(),
+            common: short(common),
+            begins,
             bytes,
             level,
-            count,
-            slots,
-            counts,
-            common,
-            behind,
             longest,
-            payload,
+            count,
+            cid,
         })))
     }
 
@@ -247,14 +288,15 @@ impl Page {
     /// Returns the bytes of pairs, as the boundary rule reckons them.
     #[must_use]
     pub fn payload(&self) -> usize {
-        self.0.payload
+        self.0.longest.payload as usize
     }
 
     /// Returns about how much memory the page takes, for a cache to reckon with.
     #[cfg(feature = "fjall")]
     pub(crate) fn memory_bytes(&self) -> usize {
-        let Decoded { bytes, slots, counts, .. } = &*self.0;
-        size_of::<Decoded>() + bytes.len() + size_of_val(&**slots) + size_of_val(&**counts)
+        let Decoded { bytes, slots, counts, opened, .. } = &*self.0;
+        let lists = size_of_val(&**slots) + size_of_val(&**counts) + size_of_val(&**opened);
+        size_of::<Decoded>() + bytes.len() + lists
     }
 
     /// Returns the key of a pair, or the last key of a child.
@@ -369,18 +411,37 @@ impl Page {
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, usize> {
         let Some(last) = self.len().checked_sub(1) else { return Err(0) };
         let common = usize::from(self.0.common);
-        let begins = &self.key(last)[..common];
-        match key.get(..common) {
-            Some(front) if front == begins => {}
-            _ => return Err(if key < begins { 0 } else { self.len() }),
+        if !self.begins_alike(key) {
+            return Err(if key < &self.key(last)[..common] { 0 } else { self.len() });
         }
         let wanted = number(&key[common..]);
-        let behind = &self.0.behind;
-        let mut place = behind.partition_point(|number| *number < wanted);
+        let slots = &self.0.slots;
+        // From the guess on in steps that double: everything below `low` is less, from `high` on not.
+        let mut place = self.0.guess.place(wanted).min(last);
+        let (mut low, mut high, mut step) = (0, slots.len(), 1);
+        if slots[place].behind < wanted {
+            low = place + 1;
+            while let Some(next) = slots.get(low + step - 1) {
+                if next.behind >= wanted {
+                    high = low + step - 1;
+                    break;
+                }
+                (low, step) = (low + step, step * 2);
+            }
+        } else {
+            high = place;
+            while let Some(next) = high.checked_sub(step) {
+                if slots[next].behind < wanted {
+                    low = next + 1;
+                    break;
+                }
+                (high, step) = (next, step * 2);
+            }
+        }
+        place = low + slots[low..high].partition_point(|slot| slot.behind < wanted);
         // Keys with the same 8 bytes, or that end within them, are told apart one by one.
-        let equals = behind[place..].partition_point(|number| *number == wanted);
-        let end = place + equals;
-        let (mut low, mut high) = (place, end);
+        let equals = slots[place..].partition_point(|slot| slot.behind == wanted);
+        (low, high) = (place, place + equals);
         while low < high {
             place = low.midpoint(high);
             match self.key(place).cmp(key) {
@@ -390,6 +451,17 @@ impl Page {
             }
         }
         Err(low)
+    }
+
+    /// Tells whether a key begins with what all keys of the page begin with.
+    #[inline]
+    fn begins_alike(&self, key: &[u8]) -> bool {
+        let common = usize::from(self.0.common);
+        let unused = 64 - 8 * common.min(8);
+        let front = |number: u64| number.checked_shr(u32::try_from(unused).unwrap_or(64)).unwrap_or(0);
+        key.len() >= common
+            && front(number(key)) == front(self.0.begins)
+            && (common <= 8 || key[8..common] == self.key(0)[8..common])
     }
 
     /// Returns the place of the first key that is not less.
@@ -428,37 +500,74 @@ impl Page {
     /// A key, a value or the page is too long; or a value should not be out of line.
     pub fn within(&self, config: &Config) -> Result<(), PageError> {
         let (_, max) = config.window(self.level());
-        let Longest { key, inline, shortest_linked } = self.0.longest;
-        let most = |what, len: usize, limit: usize| {
-            let (len, limit) = (len as u64, limit as u64);
+        let Longest { key, inline, payload, shortest_linked } = self.0.longest;
+        let most = |what, len: u32, limit: u64| {
+            let len = u64::from(len);
             if len <= limit { Ok(()) } else { Err(PageError::Limit { what, len, limit }) }
         };
-        most("a key", key, config.key_max as usize)?;
-        most("an inline value", inline, config.inline_max as usize)?;
-        most("the page's pairs", self.0.payload, max)?;
-        let limit = u64::from(config.inline_max) + 1;
-        if shortest_linked < limit {
-            return Err(PageError::Limit { what: "a value out of line", len: shortest_linked, limit });
+        most("a key", key.into(), config.key_max.into())?;
+        most("an inline value", inline.into(), config.inline_max.into())?;
+        most("the page's pairs", payload, max as u64)?;
+        let (len, limit) = (u64::from(shortest_linked), u64::from(config.inline_max) + 1);
+        if shortest_linked != NONE_LINKED && len < limit {
+            return Err(PageError::Limit { what: "a value out of line", len, limit });
         }
         Ok(())
     }
 
     /// Checks the page against the link that named it.
     pub(crate) fn fits(&self, link: &Link) -> Result<(), PageError> {
-        let last =
-            self.0.slots.last().map(|slot| &self.0.bytes[usize::from(slot.key)..usize::from(slot.key_end)]);
-        if self.level() != link.level {
+        self.keeps(link.level, link.count, &link.last)?;
+        self.begins_behind(link.after.as_deref())
+    }
+
+    /// Checks the page against the place of a branch that named it, but for the lower bound of a first
+    /// child, which its branch does not know.
+    pub(crate) fn fits_at(&self, branch: &Self, index: usize) -> Result<(), PageError> {
+        let level = branch.level().checked_sub(1).ok_or(PageError::Promise("level"))?;
+        self.keeps(level, branch.child_count(index), branch.key(index))?;
+        self.begins_behind(index.checked_sub(1).map(|before| branch.key(before)))
+    }
+
+    /// Checks that the first key is greater than this one.
+    pub(crate) fn begins_behind(&self, after: Option<&[u8]>) -> Result<(), PageError> {
+        match after {
+            Some(after) if self.key(0) <= after => Err(PageError::Promise("first key")),
+            _ => Ok(()),
+        }
+    }
+
+    fn keeps(&self, level: u8, count: u64, last: &[u8]) -> Result<(), PageError> {
+        if self.level() != level {
             return Err(PageError::Promise("level"));
         }
-        if self.count() != link.count {
+        if self.count() != count {
             return Err(PageError::Promise("count"));
         }
-        if last != Some(&link.last[..]) {
-            return Err(PageError::Promise("last key"));
+        match self.len().checked_sub(1) {
+            Some(index) if self.key(index) == last => Ok(()),
+            _ => Err(PageError::Promise("last key")),
         }
-        match &link.after {
-            Some(after) if self.key(0) <= &after[..] => Err(PageError::Promise("first key")),
-            _ => Ok(()),
+    }
+
+    /// Returns a child that was opened from here and fits, if it still is in memory.
+    #[inline]
+    pub(crate) fn opened(&self, index: usize) -> Option<Self> {
+        self.0.opened.get(index)?.get()?.upgrade().map(Self)
+    }
+
+    /// Tells whether this child was opened from here and fits.
+    #[inline]
+    pub(crate) fn has_opened(&self, index: usize, child: &Self) -> bool {
+        let opened = self.0.opened.get(index).and_then(OnceLock::get);
+        opened.is_some_and(|opened| std::ptr::eq(opened.as_ptr(), Arc::as_ptr(&child.0)))
+    }
+
+    /// Remembers a child that fits.
+    pub(crate) fn remember(&self, index: usize, child: &Self) {
+        if let Some(opened) = self.0.opened.get(index) {
+            // Whoever was first with another copy of the page may stay.
+            let _ = opened.set(Arc::downgrade(&child.0));
         }
     }
 }
@@ -481,7 +590,6 @@ struct Parts {
     counts: Vec<u64>,
     count: u64,
     longest: Longest,
-    payload: usize,
 }
 
 /// Offsets fit 16 bits because the page's length was checked against [`MAX_PAGE_BYTES`].
@@ -490,7 +598,13 @@ const fn short(offset: usize) -> u16 {
     offset as u16
 }
 
-fn keys(reader: &mut Reader<'_>) -> Result<(Vec<Slot>, usize), PageError> {
+/// What a page adds up to fits 32 bits for the same reason.
+#[expect(clippy::cast_possible_truncation)]
+const fn sum(bytes: usize) -> u32 {
+    bytes as u32
+}
+
+fn keys(reader: &mut Reader<'_>) -> Result<(Vec<Slot>, u16), PageError> {
     let len = reader.array()?;
     let mut slots = Vec::with_capacity(len);
     let mut before: Option<&[u8]> = None;
@@ -503,9 +617,15 @@ fn keys(reader: &mut Reader<'_>) -> Result<(Vec<Slot>, usize), PageError> {
         before = Some(key);
         longest = longest.max(key.len());
         let end = reader.position();
-        slots.push(Slot { key: short(end - key.len()), key_end: short(end), value: 0, value_end: 0 });
+        slots.push(Slot {
+            behind: 0,
+            key: short(end - key.len()),
+            key_end: short(end),
+            value: 0,
+            value_end: 0,
+        });
     }
-    Ok((slots, longest))
+    Ok((slots, short(longest)))
 }
 
 fn same_length(keys: usize, others: usize) -> Result<(), PageError> {
@@ -516,7 +636,7 @@ fn leaf(reader: &mut Reader<'_>) -> Result<Parts, PageError> {
     let keys_at = reader.position();
     let (mut slots, key) = keys(reader)?;
     let mut payload = reader.position() - keys_at;
-    let mut longest = Longest { key, inline: 0, shortest_linked: u64::MAX };
+    let (mut inline, mut shortest_linked) = (0, NONE_LINKED);
     let values_at = reader.position();
     same_length(slots.len(), reader.array()?)?;
     for (index, slot) in slots.iter_mut().enumerate() {
@@ -528,15 +648,16 @@ fn leaf(reader: &mut Reader<'_>) -> Result<Parts, PageError> {
                 return Err(PageError::ValueLength { index, len });
             }
             reader.link()?;
-            longest.shortest_linked = longest.shortest_linked.min(len);
+            shortest_linked = shortest_linked.min(u32::try_from(len).unwrap_or(NONE_LINKED));
         } else {
-            longest.inline = longest.inline.max(reader.bytes()?.len());
+            inline = inline.max(reader.bytes()?.len());
         }
         slot.value_end = short(reader.position());
     }
     let heads = 2 * cbor::head_len(slots.len() as u64);
     payload = payload + (reader.position() - values_at) - heads;
-    Ok(Parts { count: slots.len() as u64, slots, counts: Vec::new(), longest, payload })
+    let longest = Longest { key, inline: short(inline), payload: sum(payload), shortest_linked };
+    Ok(Parts { count: slots.len() as u64, slots, counts: Vec::new(), longest })
 }
 
 fn branch(reader: &mut Reader<'_>) -> Result<Parts, PageError> {
@@ -562,6 +683,6 @@ fn branch(reader: &mut Reader<'_>) -> Result<Parts, PageError> {
         count = count.checked_add(under).filter(|_| under > 0).ok_or(PageError::Count { index })?;
         counts.push(under);
     }
-    let longest = Longest { key, inline: 0, shortest_linked: u64::MAX };
-    Ok(Parts { slots, counts, count, longest, payload })
+    let longest = Longest { key, inline: 0, payload: sum(payload), shortest_linked: NONE_LINKED };
+    Ok(Parts { slots, counts, count, longest })
 }

@@ -89,18 +89,54 @@ where
     S: PageSource + ?Sized,
 {
     let Some(page) = fetch(source, &link.cid)? else { return Ok(None) };
-    page.within(config).and_then(|()| page.fits(link)).map_err(Error::page(&link.cid))?;
-    if link.followed && page.payload() < config.window(link.level).0 {
-        return Err(Error::page(&link.cid)(PageError::Boundary));
-    }
+    let checked = page.within(config).and_then(|()| page.fits(link));
+    checked.and_then(|()| ends_well(&page, config, link.followed)).map_err(Error::page(&link.cid))?;
     Ok(Some(page))
 }
 
+/// Opens a child of a branch, and checks it against the branch and what the first key must be behind.
+/// `None`: it is missing.
+pub(crate) fn open_child<S>(
+    source: &S,
+    config: &Config,
+    branch: &Page,
+    index: usize,
+    after: Option<&[u8]>,
+) -> Result<Option<Page>, Error>
+where
+    S: PageSource + ?Sized,
+{
+    let Some(page) = source.child(branch, index).map_err(store_error)? else { return Ok(None) };
+    let check = || {
+        page.within(config)?;
+        if !branch.has_opened(index, &page) {
+            page.fits_at(branch, index)?;
+            branch.remember(index, &page);
+        }
+        if index == 0 {
+            page.begins_behind(after)?;
+        }
+        ends_well(&page, config, index + 1 < branch.len())
+    };
+    check().map_err(Error::page(page.cid()))?;
+    Ok(Some(page))
+}
+
+/// Checks that a page is long enough if another follows it in their branch.
+fn ends_well(page: &Page, config: &Config, followed: bool) -> Result<(), PageError> {
+    let short = followed && page.payload() < config.window(page.level()).0;
+    if short { Err(PageError::Boundary) } else { Ok(()) }
+}
+
 fn fetch<S: PageSource + ?Sized>(source: &S, cid: &Cid) -> Result<Option<Page>, Error> {
-    source.page(cid).map_err(|error| match error {
+    source.page(cid).map_err(store_error)
+}
+
+fn store_error(error: StoreError) -> Error {
+    match error {
         StoreError::Page { cid, source } => Error::Page { cid, source },
         other => Error::Store(other),
-    })
+    }
 }
 
 /// Returns what the parent of a tree's top page would say of it; `None` for the empty tree.

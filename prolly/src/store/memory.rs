@@ -96,6 +96,13 @@ impl PageSource for MemoryStore {
         Page::decode(*cid, bytes).map(Some).map_err(|source| StoreError::Page { cid: *cid, source })
     }
 
+    fn child(&self, branch: &Page, index: usize) -> Result<Option<Page>, StoreError> {
+        match branch.opened(index) {
+            Some(page) => Ok(Some(page)),
+            None => branch.child(index).map_or(Ok(None), |cid| self.page(&cid)),
+        }
+    }
+
     fn contains(&self, cid: &Cid) -> Result<bool, StoreError> {
         Ok(self.read().pages.contains_key(cid))
     }

@@ -30,6 +30,19 @@ pub trait PageSource {
         Page::decode(*cid, bytes).map(Some).map_err(|source| StoreError::Page { cid: *cid, source })
     }
 
+    /// Returns a child of a branch, decoded. `None`: not here, or the page is a leaf.
+    ///
+    /// A source that keeps its pages in memory finds a child here sooner than by its address.
+    ///
+    /// # Errors
+    /// As for [`page`](Self::page).
+    ///
+    /// # Panics
+    /// The branch has not that many children.
+    fn child(&self, branch: &Page, index: usize) -> Result<Option<Page>, StoreError> {
+        branch.child(index).map_or(Ok(None), |cid| self.page(&cid))
+    }
+
     /// Tells whether a page is here.
     ///
     /// # Errors
@@ -103,6 +116,9 @@ macro_rules! forward {
             }
             fn page(&self, cid: &Cid) -> Result<Option<Page>, StoreError> {
                 (**self).page(cid)
+            }
+            fn child(&self, branch: &Page, index: usize) -> Result<Option<Page>, StoreError> {
+                (**self).child(branch, index)
             }
             fn contains(&self, cid: &Cid) -> Result<bool, StoreError> {
                 (**self).contains(cid)
