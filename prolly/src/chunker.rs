@@ -70,9 +70,11 @@ pub(crate) struct LevelWriter {
     keys: Vec<u8>,
     values: Vec<u8>,
     pairs: VecDeque<Pair>,
-    /// Bytes already cut off from the front of `keys`, `values`, and from the running size.
+    /// Where the next page begins, counted from the first pair ever pushed.
     cut: End,
     end: End,
+    /// What is already gone from the front of `keys` and `values`.
+    gone: End,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -102,6 +104,7 @@ impl LevelWriter {
             pairs: VecDeque::new(),
             cut: End::default(),
             end: End::default(),
+            gone: End::default(),
         }
     }
 
@@ -114,7 +117,7 @@ impl LevelWriter {
         self.keys.clear();
         self.values.clear();
         self.pairs.clear();
-        (self.cut, self.end) = (End::default(), End::default());
+        (self.cut, self.end, self.gone) = (End::default(), End::default(), End::default());
     }
 
     /// Adds a pair of a leaf, its value encoded already; or a child of a branch, as its encoded link.
@@ -140,17 +143,26 @@ impl LevelWriter {
     pub(crate) fn next_page(&mut self, at_end: bool) -> Option<NewPage> {
         let len = self.next_len(at_end)?;
         let &Pair { end, key_len, .. } = self.pairs.get(len.checked_sub(1)?)?;
-        let key_end = end.key - self.cut.key;
-        let value_end = end.value - self.cut.value;
         let counts: Vec<u64> = self.pairs.drain(..len).map(|pair| pair.count).collect();
         let total = counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
-        let bytes =
-            Bytes::from(encode(self.level, &self.keys[..key_end], &self.values[..value_end], &counts));
-        let last = Bytes::copy_from_slice(&self.keys[key_end - key_len..key_end]);
-        self.keys.drain(..key_end);
-        self.values.drain(..value_end);
+        let keys = &self.keys[self.cut.key - self.gone.key..end.key - self.gone.key];
+        let values = &self.values[self.cut.value - self.gone.value..end.value - self.gone.value];
+        let bytes = Bytes::from(encode(self.level, keys, values, &counts));
+        let last = Bytes::copy_from_slice(&keys[keys.len() - key_len..]);
         self.cut = end;
+        self.forget();
         Some(NewPage { cid: Cid::of(&bytes), bytes, len, last, count: total })
+    }
+
+    /// Lets go of the front of the buffers, if that moves fewer bytes than were cut off since: a long
+    /// run of pairs pushed at once is not moved again for every page.
+    fn forget(&mut self) {
+        let (keys, values) = (self.cut.key - self.gone.key, self.cut.value - self.gone.value);
+        if keys + values >= (self.keys.len() + self.values.len()) / 2 {
+            self.keys.drain(..keys);
+            self.values.drain(..values);
+            self.gone = self.cut;
+        }
     }
 
     /// Returns how many pairs the next page has.
@@ -177,7 +189,7 @@ impl LevelWriter {
         let mut best: Option<(u64, usize)> = None;
         for index in from..to {
             let pair = self.pairs.get_mut(index)?;
-            let end = pair.end.key - self.cut.key;
+            let end = pair.end.key - self.gone.key;
             let key = &self.keys[end - pair.key_len..end];
             let hash = *pair.hash.get_or_insert_with(|| boundary_hash(self.level, key));
             if best.is_none_or(|(least, _)| hash < least) {
