@@ -251,10 +251,11 @@ impl Page {
     }
 
     /// Returns about how much memory the page takes, for a cache to reckon with.
-    #[cfg(feature = "fjall")]
     pub(crate) fn memory_bytes(&self) -> usize {
-        let Decoded { bytes, slots, counts, .. } = &*self.0;
-        size_of::<Decoded>() + bytes.len() + size_of_val(&**slots) + size_of_val(&**counts)
+        let Decoded { bytes, slots, counts, behind, .. } = &*self.0;
+        // The page, the two counters before it, and its arrays.
+        let fixed = size_of::<Decoded>() + 2 * size_of::<usize>();
+        fixed + bytes.len() + size_of_val(&**slots) + size_of_val(&**counts) + size_of_val(&**behind)
     }
 
     /// Returns the key of a pair, or the last key of a child.
