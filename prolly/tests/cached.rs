@@ -56,16 +56,15 @@ fn a_warm_cache_asks_its_source_for_nothing() {
 #[test]
 fn pages_that_are_read_again_and_again_stay_while_others_pass() {
     let store = MemoryStore::new();
-    let tree = build(&store, Config::default(), &some(20_000));
+    let tree = build(&store, small(), &some(20_000));
     let cache = PageCache::new(&store, 150_000);
     for n in 0..2_000u32 {
         tree.get(&cache, &(n * 9 + 1).to_be_bytes()).unwrap();
     }
     let stats = cache.stats();
-    assert!(stats.evictions > 100);
-    // The branches, which every search reads, were hardly ever given up.
-    let leaves = 2_000;
-    assert!(stats.misses < leaves + 200, "{stats:?}");
+    assert!(stats.evictions > 1_000);
+    // Every search reads another leaf, and half a dozen branches: these were hardly ever given up.
+    assert!(stats.misses < 3_500, "{stats:?}");
 }
 
 #[test]
@@ -73,13 +72,13 @@ fn several_threads_share_a_cache() {
     let store = MemoryStore::new();
     let model = some(4_000);
     let tree = build(&store, Config::default(), &model);
-    let cache = PageCache::new(&store, 300_000);
+    let cache = PageCache::new(&store, 100_000);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..3 {
                     assert_eq!(pairs(&tree, &cache), model);
-                    assert!(cache.stats().bytes <= 300_000);
+                    assert!(cache.stats().bytes <= 100_000);
                 }
             });
         }

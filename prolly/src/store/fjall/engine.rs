@@ -161,6 +161,12 @@ impl Engine {
 
     /// Rewrites the files of the pages without those that were removed.
     pub(super) fn compact(&self) -> Result<(), StoreError> {
+        // The removals are in memory still, unless they were many.
+        guard(|| self.pages.rotate_memtable().map(drop))?;
+        self.wait_for_memtables(0)?;
+        // The first time it is found out how much of the value files is stale; the second time
+        // those are rewritten.
+        guard(|| self.pages.major_compact())?;
         guard(|| self.pages.major_compact())
     }
 
@@ -248,12 +254,16 @@ impl Engine {
     /// Waits until few enough memtables wait to be written. fjall would wait by itself, but for
     /// ever if its thread has failed (a full disk) or panicked (which poisons nothing).
     fn make_room(&self) -> Result<(), StoreError> {
+        self.wait_for_memtables(SEALED_MEMTABLES_MAX)
+    }
+
+    fn wait_for_memtables(&self, most: usize) -> Result<(), StoreError> {
         let (mut before, mut waits) = (usize::MAX, 0);
         loop {
             let sealed = self.pages.sealed_memtable_count();
             waits = if sealed < before { 0 } else { waits + 1 };
             before = sealed;
-            if sealed <= SEALED_MEMTABLES_MAX {
+            if sealed <= most {
                 return Ok(());
             }
             if waits > WAITS_MAX {
