@@ -40,7 +40,8 @@ pub use step::{MAX_FRONTIER, Step};
 #[cfg(feature = "fjall")]
 pub use store::fjall::{FjallOptions, FjallStore};
 pub use store::{
-    Commit, Counting, Layered, MemoryStore, Note, Overlay, PageSink, PageSource, PageStore, RootChange,
+    CacheStats, Commit, Counting, Fault, Faults, FaultyStore, GcReport, Layered, Lost, MemoryStore, Note,
+    Overlay, PageCache, PageSink, PageSource, PageStore, Pin, Pins, Reference, RootChange, gc, gc_trees,
 };
 pub use tree::{Changes, Pairs, Tree, read};
 pub use value::{FAN_OUT, PART_BYTES, ReadValue};

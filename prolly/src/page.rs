@@ -292,11 +292,11 @@ impl Page {
     }
 
     /// Returns about how much memory the page takes, for a cache to reckon with.
-    #[cfg(feature = "fjall")]
     pub(crate) fn memory_bytes(&self) -> usize {
         let Decoded { bytes, slots, counts, opened, .. } = &*self.0;
         let lists = size_of_val(&**slots) + size_of_val(&**counts) + size_of_val(&**opened);
-        size_of::<Decoded>() + bytes.len() + lists
+        // The page, the two counters before it, and its arrays.
+        size_of::<Decoded>() + 2 * size_of::<usize>() + bytes.len() + lists
     }
 
     /// Returns the key of a pair, or the last key of a child.

@@ -5,7 +5,7 @@
 //! links. The leaf holds the length and the link to the one page that is left: length alone decides
 //! the shape, so a reader knows what every page must be before it sees it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -199,6 +199,33 @@ where
         }
         Step::Missing(cids) => Step::Missing(cids),
     })
+}
+
+/// Marks the pages of a long value. Those that hold its bytes must be there, but are not read.
+pub(crate) fn mark<S>(source: &S, value: &Value, marked: &mut HashSet<Cid>) -> Result<(), Error>
+where
+    S: PageSource + ?Sized,
+{
+    let Value::Linked(len, cid) = value else { return Ok(()) };
+    if *len > MAX_VALUE_BYTES {
+        return Err(Error::page(cid)(PageError::ValueLength { index: 0, len: *len }));
+    }
+    let mut left = vec![Part::top(*cid, *len)];
+    while let Some(part) = left.pop() {
+        if !marked.insert(part.cid) {
+            continue;
+        }
+        let missing = Error::Missing(part.cid);
+        match part.below() {
+            None if source.contains(&part.cid)? => {}
+            None => return Err(missing),
+            Some(below) => {
+                let page = source.load(&part.cid)?.ok_or(missing)?;
+                left.extend(part.open(below, &page).map_err(Error::page(&part.cid))?);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Appends a value as a leaf holds it.

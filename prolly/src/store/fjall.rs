@@ -5,7 +5,7 @@
 //! number in one batch that is synced, and then notes the number and a digest of the roots in a
 //! file beside the engine. Opening compares the two: an engine that lost commits is refused.
 //!
-//! Locks, in the order in which they are taken: `head` (one commit at a time), `turn` (one batch at
+//! Locks, in the order in which they are taken: the gate of `pins` (puts, or a sweep), `head` (one commit at a time), `turn` (one batch at
 //! a time), then those inside [`Pending`] and of `roots`, held only while memory is changed.
 //! Dropping the store writes nothing: what was not committed is forgotten, or is a page that nobody
 //! links to.
@@ -32,7 +32,7 @@ use self::directory::{Absent, Directory};
 use self::engine::Engine;
 use self::pending::{New, Pending};
 use self::slots::{Slot, SlotFile};
-use super::{Commit, Note, PageSink, PageSource, PageStore};
+use super::{Commit, Note, PageSink, PageSource, PageStore, Pins, change_roots};
 use crate::cid::Cid;
 use crate::config::MAX_PAGE_BYTES;
 use crate::error::StoreError;
@@ -108,6 +108,7 @@ pub struct FjallStore {
     roots: RwLock<BTreeMap<String, Cid>>,
     head: Mutex<Head>,
     turn: Mutex<()>,
+    pins: Pins,
     /// Pages that could not be read. Put again, they are written again.
     damaged: Mutex<BTreeSet<Cid>>,
     poisoned: AtomicBool,
@@ -155,6 +156,16 @@ impl FjallStore {
         self.engine.page_count()
     }
 
+    /// Rewrites the files of the pages, so that the disk gets back the bytes of those that were
+    /// removed. Costs reading and writing every page that is left; others may read meanwhile.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        self.healthy()?;
+        self.engine.compact()
+    }
+
     fn open_with(options: &FjallOptions, directory: Directory) -> Result<Self, StoreError> {
         let complete = directory.is_complete()?;
         if !complete {
@@ -189,6 +200,7 @@ impl FjallStore {
             roots: RwLock::new(roots),
             head: Mutex::new(Head { number, slots }),
             turn: Mutex::default(),
+            pins: Pins::default(),
             damaged: Mutex::default(),
             poisoned: AtomicBool::new(false),
             directory,
@@ -270,6 +282,8 @@ impl PageSource for FjallStore {
         if let Some(page) = self.cache.get(cid) {
             return Ok(Some(page));
         }
+        // No sweep comes between reading and keeping, so the cache never has a page that was swept.
+        let _reading = self.pins.reading();
         let Some(bytes) = self.read(cid)? else { return Ok(None) };
         let page = Page::decode(*cid, bytes).map_err(|source| StoreError::Page { cid: *cid, source })?;
         self.cache.insert(&page);
@@ -291,6 +305,7 @@ impl PageSink for FjallStore {
         if page.len() > MAX_PAGE_BYTES {
             return Err(StoreError::Page { cid, source: PageError::TooLong { len: page.len() } });
         }
+        let _put = self.pins.putting(cid);
         if self.contains(&cid)? {
             return Ok(());
         }
@@ -314,18 +329,8 @@ impl PageStore for FjallStore {
         engine::check_names(commit)?;
         let mut head = lock(&self.head);
         let mut roots = self.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for change in &commit.roots {
-            if roots.get(&change.name) != change.expected.as_ref() {
-                return Err(StoreError::Conflict { name: change.name.clone() });
-            }
-        }
-        for change in &commit.roots {
-            match change.new {
-                Some(new) => roots.insert(change.name.clone(), new),
-                None => roots.remove(&change.name),
-            };
-        }
-        let _turn = lock(&self.turn);
+        change_roots(&mut roots, &commit.roots)?;
+        let turn = lock(&self.turn);
         self.healthy()?;
         let number = head.number + 1;
         let pages = self.pending.start(0).unwrap_or_default();
@@ -337,7 +342,40 @@ impl PageStore for FjallStore {
         self.writing(self.engine.healthy())?;
         head.number = number;
         *self.roots.write().unwrap_or_else(PoisonError::into_inner) = roots;
+        // A sweep holds the pins while it waits for its turn.
+        drop(turn);
+        self.pins.committed();
         Ok(())
+    }
+
+    fn roots(&self) -> Result<BTreeMap<String, Cid>, StoreError> {
+        Ok(self.roots.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
+    /// The disk's bytes come back when the engine next rewrites the files: at once with
+    /// [`compact`](Self::compact).
+    fn sweep(&self, keep: &dyn Fn(&Cid) -> bool) -> Result<(u64, u64), StoreError> {
+        self.healthy()?;
+        let (mut removed, mut freed) = (0, 0);
+        self.engine.for_pages_without(keep, |mut pages| {
+            let sweeping = self.pins.sweeping();
+            // Pages waiting to be written were put since the last commit, so they are spared.
+            pages.retain(|(cid, _)| !sweeping.spares(cid) && self.pending.get(cid).is_none());
+            let cids: Vec<Cid> = pages.iter().map(|(cid, _)| *cid).collect();
+            let _turn = lock(&self.turn);
+            self.healthy()?;
+            self.writing(self.engine.remove(&cids))?;
+            cids.iter().for_each(|cid| self.cache.remove(cid));
+            lock(&self.damaged).retain(|cid| cids.binary_search(cid).is_err());
+            removed += cids.len() as u64;
+            freed += pages.iter().map(|(_, len)| len).sum::<u64>();
+            Ok(())
+        })?;
+        Ok((removed, freed))
     }
 }
 

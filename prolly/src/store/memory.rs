@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use super::{Commit, Note, PageSink, PageSource, PageStore};
+use super::{Commit, Note, PageSink, PageSource, PageStore, Pins, change_roots};
 use crate::cid::Cid;
 use crate::error::StoreError;
 use crate::page::Page;
@@ -20,7 +20,10 @@ use crate::page::Page;
 /// # Ok::<(), prolly::Error>(())
 /// ```
 #[derive(Debug, Default)]
-pub struct MemoryStore(RwLock<State>);
+pub struct MemoryStore {
+    state: RwLock<State>,
+    pins: Pins,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -71,11 +74,11 @@ impl MemoryStore {
 
     // A panic elsewhere cannot leave the maps half-changed: every change is a single insertion.
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,6 +117,7 @@ impl PageSink for MemoryStore {
             Ok(page) => Held::Page(page),
             Err(_) => Held::Bytes(bytes),
         };
+        let _put = self.pins.putting(cid);
         self.write().pages.insert(cid, held);
         Ok(())
     }
@@ -133,23 +137,40 @@ impl PageStore for MemoryStore {
 
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let mut state = self.write();
-        for change in &commit.roots {
-            if state.roots.get(&change.name) != change.expected.as_ref() {
-                return Err(StoreError::Conflict { name: change.name.clone() });
-            }
-        }
-        for change in &commit.roots {
-            match change.new {
-                Some(new) => state.roots.insert(change.name.clone(), new),
-                None => state.roots.remove(&change.name),
-            };
-        }
+        change_roots(&mut state.roots, &commit.roots)?;
         for (key, value) in &commit.notes {
             match value {
                 Some(value) => state.notes.insert(key.clone(), value.clone()),
                 None => state.notes.remove(key),
             };
         }
+        drop(state);
+        self.pins.committed();
         Ok(())
+    }
+
+    fn roots(&self) -> Result<BTreeMap<String, Cid>, StoreError> {
+        Ok(self.read().roots.clone())
+    }
+
+    fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
+    fn sweep(&self, keep: &dyn Fn(&Cid) -> bool) -> Result<(u64, u64), StoreError> {
+        let sweeping = self.pins.sweeping();
+        let (mut removed, mut freed) = (0, 0);
+        self.write().pages.retain(|cid, held| {
+            let stays = keep(cid) || sweeping.spares(cid);
+            if !stays {
+                removed += 1;
+                freed += match held {
+                    Held::Page(page) => page.bytes().len(),
+                    Held::Bytes(bytes) => bytes.len(),
+                } as u64;
+            }
+            stays
+        });
+        Ok((removed, freed))
     }
 }

@@ -1,14 +1,24 @@
 //! Where pages are kept: the seam between trees and everything that holds pages.
 
+mod cached;
+mod faulty;
 #[cfg(feature = "fjall")]
 pub(crate) mod fjall;
+mod gc;
 mod layered;
 mod memory;
+mod pins;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+pub use self::cached::{CacheStats, PageCache};
+pub use self::faulty::{Fault, Faults, FaultyStore, Lost};
+pub use self::gc::{GcReport, Reference, gc, gc_trees};
 pub use self::layered::{Counting, Layered, Overlay};
 pub use self::memory::MemoryStore;
+pub use self::pins::{Pin, Pins};
 use crate::cid::Cid;
 use crate::error::StoreError;
 use crate::page::Page;
@@ -106,6 +116,74 @@ pub trait PageStore: PageSource + PageSink {
     /// [`StoreError::Conflict`] if a root is not what was expected, with nothing changed; or the
     /// store failed, and takes no more writes.
     fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// Returns all named roots.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn roots(&self) -> Result<BTreeMap<String, Cid>, StoreError>;
+
+    /// Returns what is in use beside the named roots.
+    fn pins(&self) -> &Pins;
+
+    /// Removes the pages that are not to be kept and were not put since the collection began. For
+    /// [`gc`] to call, which knows what to keep: with any other `keep`, trees lose pages. Returns
+    /// how many pages went, and how many bytes they took as the store keeps them.
+    ///
+    /// # Errors
+    /// The store failed; some of the pages may be gone.
+    fn sweep(&self, keep: &dyn Fn(&Cid) -> bool) -> Result<(u64, u64), StoreError>;
+
+    /// Changes one named root, if it still is what the caller last saw, and makes all pages put so
+    /// far durable with it: a [`commit`](Self::commit) of a single change.
+    ///
+    /// ```
+    /// use prolly::{Config, MemoryStore, PageStore, StoreError, Tree};
+    /// let store = MemoryStore::new();
+    /// let first = Tree::build(&store, Config::default(), [("a", "1")])?;
+    /// store.swap_root("main", None, Some(first.root))?;
+    /// let next = first.edit(&store, [("b", Some("2"))])?;
+    /// store.swap_root("main", Some(first.root), Some(next.root))?;
+    /// // Whoever still builds on the first tree is told so, and begins again from the new root.
+    /// let late = store.swap_root("main", Some(first.root), None);
+    /// assert!(matches!(late, Err(StoreError::Conflict { .. })));
+    /// assert_eq!(store.root("main")?, Some(next.root));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    fn swap_root(&self, name: &str, expected: Option<Cid>, new: Option<Cid>) -> Result<(), StoreError> {
+        let roots = vec![RootChange { name: name.to_owned(), expected, new }];
+        self.commit(&Commit { roots, notes: Vec::new() })
+    }
+
+    /// Returns a named root, and keeps all below it from being collected while the pin lives.
+    /// `None`: there is no such root. Reading the root and pinning it are one step here: between
+    /// two, a writer could replace the root and a collection take its pages.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn pin_root(&self, name: &str) -> Result<Option<Pin>, StoreError> {
+        self.pins().pin_with(|| self.root(name))
+    }
+}
+
+/// Makes the changes of roots, or none of them.
+pub(crate) fn change_roots(
+    roots: &mut BTreeMap<String, Cid>,
+    changes: &[RootChange],
+) -> Result<(), StoreError> {
+    if let Some(change) = changes.iter().find(|change| roots.get(&change.name) != change.expected.as_ref()) {
+        return Err(StoreError::Conflict { name: change.name.clone() });
+    }
+    for change in changes {
+        match change.new {
+            Some(new) => roots.insert(change.name.clone(), new),
+            None => roots.remove(&change.name),
+        };
+    }
+    Ok(())
 }
 
 macro_rules! forward {

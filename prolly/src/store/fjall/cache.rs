@@ -36,6 +36,10 @@ impl PageCache {
         self.0.contains_key(cid)
     }
 
+    pub(super) fn remove(&self, cid: &Cid) {
+        self.0.remove(cid);
+    }
+
     pub(super) fn insert(&self, page: &Page) {
         self.0.insert(*page.cid(), page.clone());
     }

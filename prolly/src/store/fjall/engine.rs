@@ -50,6 +50,9 @@ const JOURNALS_BYTES: u64 = 64 << 20;
 /// With one more than this waiting to be written, fjall would begin to hold writers.
 const SEALED_MEMTABLES_MAX: usize = 2;
 
+/// A sweep holds writers up while it removes so many pages.
+const SWEEP_PAGES: usize = 1024;
+
 /// How long to wait for a memtable to be written before looking again.
 const WAIT: Duration = Duration::from_millis(5);
 
@@ -118,6 +121,53 @@ impl Engine {
     /// Counts the pages, by reading all keys.
     pub(super) fn page_count(&self) -> Result<u64, StoreError> {
         guard(|| self.pages.iter().try_fold(0, |count, entry| entry.key().map(|_| count + 1)))
+    }
+
+    /// Gives the addresses of the pages that are not to be kept, with the lengths of their records,
+    /// some at a time. Only the records of these pages are read.
+    pub(super) fn for_pages_without(
+        &self,
+        keep: &dyn Fn(&Cid) -> bool,
+        mut each: impl FnMut(Vec<(Cid, u64)>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut entries = guard(|| Ok(self.pages.iter()))?;
+        let kept = |key: &::fjall::Slice| keep(&address(key));
+        loop {
+            let mut some = Vec::with_capacity(SWEEP_PAGES);
+            while some.len() < SWEEP_PAGES {
+                let next =
+                    guard(|| entries.next().map(|entry| entry.into_inner_if(|key| !kept(key))).transpose())?;
+                match next {
+                    Some((key, Some(record))) => some.push((address(&key), record.len() as u64)),
+                    Some((_, None)) => {}
+                    None if some.is_empty() => return Ok(()),
+                    None => break,
+                }
+            }
+            each(some)?;
+        }
+    }
+
+    /// Removes pages. DURABILITY: when the store is opened after a crash, the last of them may be
+    /// there again, which does no harm; but nothing else is gone, since the journal keeps the order.
+    pub(super) fn remove(&self, pages: &[Cid]) -> Result<(), StoreError> {
+        self.make_room()?;
+        guard(|| {
+            let mut batch = self.db.batch();
+            pages.iter().for_each(|cid| batch.remove(&self.pages, *cid.as_bytes()));
+            batch.commit()
+        })
+    }
+
+    /// Rewrites the files of the pages without those that were removed.
+    pub(super) fn compact(&self) -> Result<(), StoreError> {
+        // The removals are in memory still, unless they were many.
+        guard(|| self.pages.rotate_memtable().map(drop))?;
+        self.wait_for_memtables(0)?;
+        // The first time it is found out how much of the value files is stale; the second time
+        // those are rewritten.
+        guard(|| self.pages.major_compact())?;
+        guard(|| self.pages.major_compact())
     }
 
     pub(super) fn roots(&self) -> Result<BTreeMap<String, Cid>, StoreError> {
@@ -204,12 +254,16 @@ impl Engine {
     /// Waits until few enough memtables wait to be written. fjall would wait by itself, but for
     /// ever if its thread has failed (a full disk) or panicked (which poisons nothing).
     fn make_room(&self) -> Result<(), StoreError> {
+        self.wait_for_memtables(SEALED_MEMTABLES_MAX)
+    }
+
+    fn wait_for_memtables(&self, most: usize) -> Result<(), StoreError> {
         let (mut before, mut waits) = (usize::MAX, 0);
         loop {
             let sealed = self.pages.sealed_memtable_count();
             waits = if sealed < before { 0 } else { waits + 1 };
             before = sealed;
-            if sealed <= SEALED_MEMTABLES_MAX {
+            if sealed <= most {
                 return Ok(());
             }
             if waits > WAITS_MAX {
@@ -219,6 +273,11 @@ impl Engine {
             std::thread::sleep(WAIT);
         }
     }
+}
+
+/// Returns the address that a key of [`PAGES`] is. Only addresses are ever written there.
+fn address(key: &[u8]) -> Cid {
+    Cid::from_hash(key.try_into().unwrap_or([0; 32]))
 }
 
 fn named(name: &[u8]) -> Vec<u8> {
