@@ -19,8 +19,10 @@ const SHARDS: usize = 16;
 /// A shard has room for at least a few of the longest pages, so small caches have fewer shards.
 const SHARD_BYTES_MIN: usize = 512 << 10;
 
-/// What an entry takes beside its page: its slot, and its place in the table, which may be half empty.
-const ENTRY_BYTES: usize = size_of::<Option<Entry>>() + 2 * (size_of::<(Cid, usize)>() + 1);
+/// What an entry takes beside its page: its slot and its place in the table, each of which may be
+/// half empty, and its place in the list of free slots.
+const ENTRY_BYTES: usize =
+    2 * (size_of::<Option<Entry>>() + size_of::<(Cid, usize)>() + 1 + size_of::<usize>());
 
 /// What a cache has done, and how full it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,8 +39,9 @@ pub struct CacheStats {
     pub bytes: u64,
 }
 
-/// Keeps pages that were read from a source, the decoded ones decoded. Never takes more bytes than
-/// it was given; a page that is larger than its part of the cache is not kept.
+/// Keeps pages that were read from a source, the decoded ones decoded. Never keeps more bytes than it
+/// was given, the pages and what it takes to find them reckoned together; a page that is larger than
+/// its part of the cache is not kept.
 ///
 /// Pages never change, so nothing kept is ever out of date. Whether a page is *there*, the source is
 /// asked: a page may be removed from it and still be here.

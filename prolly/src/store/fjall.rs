@@ -5,8 +5,9 @@
 //! number in one batch that is synced, and then notes the number and a digest of the roots in a
 //! file beside the engine. Opening compares the two: an engine that lost commits is refused.
 //!
-//! Locks, in the order in which they are taken: the gate of `pins` (puts, or a sweep), `head` (one commit at a time), `turn` (one batch at
-//! a time), then those inside [`Pending`] and of `roots`, held only while memory is changed.
+//! Locks, in the order in which they are taken: the gate of `pins` (many puts, or one sweep), `head`
+//! (one commit at a time), what `pins` has inside, `turn` (one batch at a time), then those inside
+//! [`Pending`] and of `roots`, held only while memory is changed.
 //! Dropping the store writes nothing: what was not committed is forgotten, or is a page that nobody
 //! links to.
 
@@ -32,7 +33,7 @@ use self::directory::{Absent, Directory};
 use self::engine::Engine;
 use self::pending::{New, Pending};
 use self::slots::{Slot, SlotFile};
-use super::{Commit, Note, PageSink, PageSource, PageStore, Pins, change_roots};
+use super::{CacheStats, Commit, Note, PageSink, PageSource, PageStore, Pins, change_roots};
 use crate::cid::Cid;
 use crate::config::MAX_PAGE_BYTES;
 use crate::error::StoreError;
@@ -156,8 +157,37 @@ impl FjallStore {
         self.engine.page_count()
     }
 
+    /// Returns how often decoded pages were found in memory, and how full that cache is. Parts of
+    /// long values are not kept, and count as misses.
+    ///
+    /// ```
+    /// use prolly::{Config, FjallStore, Tree};
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = FjallStore::open(&dir)?;
+    /// let tree = Tree::build(&store, Config::default(), [("a", "1")])?;
+    /// tree.get(&store, b"a")?;
+    /// tree.get(&store, b"a")?;
+    /// assert_eq!((store.cache_stats().misses, store.cache_stats().hits), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+
     /// Rewrites the files of the pages, so that the disk gets back the bytes of those that were
-    /// removed. Costs reading and writing every page that is left; others may read meanwhile.
+    /// removed by [`gc`](crate::gc). Costs reading and writing every page that is left, twice. The
+    /// old files, which others may still be reading, go away when the store is next opened, at the
+    /// latest.
+    ///
+    /// ```no_run
+    /// use prolly::{Config, FjallStore, gc_trees};
+    /// let store = FjallStore::open("village")?;
+    /// if gc_trees(&store, Config::default())?.bytes > 1 << 30 {
+    ///     store.compact()?;
+    /// }
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The engine failed.
@@ -356,8 +386,10 @@ impl PageStore for FjallStore {
         &self.pins
     }
 
-    /// The disk's bytes come back when the engine next rewrites the files: at once with
-    /// [`compact`](Self::compact).
+    /// DURABILITY: the roots that were marked from are on disk, since a commit shows its roots only
+    /// when they are; after a failed commit, when nobody knows, nothing is swept.
+    ///
+    /// The disk's bytes come back when the engine rewrites its files: see [`compact`](Self::compact).
     fn sweep(&self, keep: &dyn Fn(&Cid) -> bool) -> Result<(u64, u64), StoreError> {
         self.healthy()?;
         let (mut removed, mut freed) = (0, 0);
