@@ -124,12 +124,12 @@ proptest! {
     #[test]
     fn what_is_written_is_read_from_fjall(model in model(120)) {
         let directory = tempfile::tempdir().unwrap();
-        let store = prolly::FjallStore::open(directory.path(), prolly::FjallOptions::default()).unwrap();
+        let store = prolly::FjallStore::open(directory.path()).unwrap();
         round_trip(&store, &model);
         let tree = build(&MemoryStore::new(), small(), &model);
         let car = export(&tree, &store);
         let directory = tempfile::tempdir().unwrap();
-        let other = prolly::FjallStore::open(directory.path(), prolly::FjallOptions::default()).unwrap();
+        let other = prolly::FjallStore::open(directory.path()).unwrap();
         prop_assert_eq!(Tree::import_car(&car[..], &other, small(), Foreign::Refuse).unwrap(), tree);
     }
 }
