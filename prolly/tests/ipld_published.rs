@@ -16,14 +16,11 @@ const SHA2_256: u64 = 0x12;
 const HASHES: [u64; 6] = [SHA2_256, 0x13, 0x16, 0x1e, 0xb220, 0xb240];
 
 fn head(out: &mut Vec<u8>, major: u8, n: usize) {
-    let n = u16::try_from(n).unwrap();
+    let [high, low] = u16::try_from(n).unwrap().to_be_bytes();
     match n {
-        0..24 => out.push(major << 5 | n as u8),
-        24..256 => out.extend([major << 5 | 24, n as u8]),
-        _ => {
-            out.push(major << 5 | 25);
-            out.extend(n.to_be_bytes());
-        }
+        0..24 => out.push(major << 5 | low),
+        24..256 => out.extend([major << 5 | 24, low]),
+        _ => out.extend([major << 5 | 25, high, low]),
     }
 }
 
@@ -78,9 +75,9 @@ fn put(blocks: &mut MemoryBlocks, hash: u64, block: Vec<u8>) -> BlockCid {
     cid
 }
 
-fn node(form: Form, level: usize, keys: Vec<Vec<u8>>, items: Vec<Vec<u8>>, counts: &[usize]) -> Vec<u8> {
+fn node(form: Form, level: usize, keys: &[Vec<u8>], items: &[Vec<u8>], counts: &[usize]) -> Vec<u8> {
     let kind = if form.levels { int(level) } else { vec![if level == 0 { 0xf5 } else { 0xf4 }] };
-    let mut parts = vec![kind, array(&keys), array(&items)];
+    let mut parts = vec![kind, array(keys), array(items)];
     if form.counts {
         parts.push(array(&counts.iter().map(|count| int(*count)).collect::<Vec<_>>()));
     }
@@ -93,15 +90,15 @@ fn build(form: Form, pairs: &BTreeMap<Vec<u8>, Vec<u8>>) -> (MemoryBlocks, Block
     let all: Vec<_> = pairs.iter().collect();
     let mut row = Vec::new();
     for group in all.chunks(form.fan_out) {
-        let keys = group.iter().map(|(key, _)| bytes(key)).collect();
-        let values = group.iter().map(|(_, value)| value.to_vec()).collect();
-        let cid = put(&mut blocks, form.hash, node(form, 0, keys, values, &[]));
+        let keys: Vec<_> = group.iter().map(|(key, _)| bytes(key)).collect();
+        let values: Vec<_> = group.iter().map(|(_, value)| value.to_vec()).collect();
+        let cid = put(&mut blocks, form.hash, node(form, 0, &keys, &values, &[]));
         let (first, last) = (group[0].0.clone(), group[group.len() - 1].0.clone());
         row.push(Child { first, last, cid, count: group.len() });
     }
     if row.is_empty() {
         return {
-            let cid = put(&mut blocks, form.hash, node(form, 0, vec![], vec![], &[]));
+            let cid = put(&mut blocks, form.hash, node(form, 0, &[], &[], &[]));
             (blocks, cid)
         };
     }
@@ -111,9 +108,10 @@ fn build(form: Form, pairs: &BTreeMap<Vec<u8>, Vec<u8>>) -> (MemoryBlocks, Block
         for group in row.chunks(form.fan_out) {
             let last_keys = form.separators == Separators::Last;
             let keys = group.iter().map(|child| bytes(if last_keys { &child.last } else { &child.first }));
-            let links = group.iter().map(|child| link(&child.cid)).collect();
+            let links: Vec<_> = group.iter().map(|child| link(&child.cid)).collect();
             let counts: Vec<_> = group.iter().map(|child| child.count).collect();
-            let cid = put(&mut blocks, form.hash, node(form, level, keys.collect(), links, &counts));
+            let cid =
+                put(&mut blocks, form.hash, node(form, level, &keys.collect::<Vec<_>>(), &links, &counts));
             let (first, last) = (group[0].first.clone(), group[group.len() - 1].last.clone());
             above.push(Child { first, last, cid, count: counts.iter().sum() });
         }
@@ -133,6 +131,9 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
         Just(b"\xfb\x3f\xf8\0\0\0\0\0\0".to_vec()),
         Just(b"\x20".to_vec()),
         Just(link(&BlockCid::of(0x55, SHA2_256, b"elsewhere").unwrap())),
+        // A link of the identity hash, and one of SHA-1: nothing is followed.
+        Just(b"\xd8\x2a\x46\0\x01\x55\0\x01x".to_vec()),
+        Just([&b"\xd8\x2a\x58\x19\0\x01\x78\x11\x14"[..], &[7; 20]].concat()),
     ]
 }
 
@@ -286,10 +287,11 @@ fn short_digests_are_checked_too() {
 /// Opens a root over one child whose block is given, and returns the error of reading it all.
 fn error_of(keys: &[&[u8]], children: &[Vec<u8>], counts: Option<&[usize]>) -> PublishedError {
     let mut blocks = MemoryBlocks::new();
-    let links = children.iter().map(|child| link(&put(&mut blocks, SHA2_256, child.clone()))).collect();
+    let links: Vec<_> =
+        children.iter().map(|child| link(&put(&mut blocks, SHA2_256, child.clone()))).collect();
     let form = Form { counts: counts.is_some(), ..GO };
-    let keys = keys.iter().map(|key| bytes(key)).collect();
-    let root = put(&mut blocks, SHA2_256, node(form, 1, keys, links, counts.unwrap_or_default()));
+    let keys: Vec<_> = keys.iter().map(|key| bytes(key)).collect();
+    let root = put(&mut blocks, SHA2_256, node(form, 1, &keys, &links, counts.unwrap_or_default()));
     let tree = match PublishedTree::open(&blocks, &root) {
         Ok(tree) => tree,
         Err(error) => return error,
@@ -298,8 +300,9 @@ fn error_of(keys: &[&[u8]], children: &[Vec<u8>], counts: Option<&[usize]>) -> P
 }
 
 fn leaf(keys: &[&[u8]]) -> Vec<u8> {
-    let values = keys.iter().map(|_| int(1)).collect();
-    node(GO, 0, keys.iter().map(|key| bytes(key)).collect(), values, &[])
+    let keys: Vec<_> = keys.iter().map(|key| bytes(key)).collect();
+    let values = vec![int(1); keys.len()];
+    node(GO, 0, &keys, &values, &[])
 }
 
 fn source(error: PublishedError) -> NodeError {
@@ -323,7 +326,7 @@ fn hostile_trees_are_refused() {
     assert_eq!(error(&[b"b"], &[leaf(&[b"b", b"a"])]), NodeError::KeyOrder { index: 1 });
     assert_eq!(error(&[b"b"], &[leaf(&[b"b", b"b"])]), NodeError::KeyOrder { index: 1 });
     assert_eq!(error(&[], &[]), NodeError::Empty);
-    assert_eq!(error(&[b"b", b"c"], &[good.clone()]), NodeError::Lengths { keys: 2, others: 1 });
+    assert_eq!(error(&[b"b", b"c"], std::slice::from_ref(&good)), NodeError::Lengths { keys: 2, others: 1 });
     assert_eq!(error(&[b"b"], &[array(&[int(0)])]), NodeError::Items(1));
     assert_eq!(
         error(&[b"b"], &[[&good[..], &[0]].concat()]),
@@ -333,8 +336,7 @@ fn hostile_trees_are_refused() {
     assert_eq!(counted(&[3]), NodeError::Promise("count"));
     assert_eq!(counted(&[]), NodeError::Lengths { keys: 1, others: 0 });
     // A child that tells levels below a root that does not.
-    let levels =
-        node(Form { levels: true, ..GO }, 0, vec![bytes(b"a"), bytes(b"b")], vec![int(1), int(2)], &[]);
+    let levels = node(Form { levels: true, ..GO }, 0, &[bytes(b"a"), bytes(b"b")], &[int(1), int(2)], &[]);
     assert_eq!(error(&[b"b"], &[levels]), NodeError::Promise("level"));
 }
 
@@ -346,7 +348,7 @@ fn a_tree_that_is_too_deep_is_refused() {
         let tree = PublishedTree::open_with(&blocks, &cid, Separators::Last).unwrap();
         assert!(tree.get(&blocks, b"a").unwrap().is_some(), "{depth} levels");
         assert_eq!(tree.range::<_, &[u8]>(&blocks, ..).map(Result::unwrap).count(), 2);
-        let branch = node(GO, 1, vec![bytes(b"b")], vec![link(&cid)], &[2]);
+        let branch = node(GO, 1, &[bytes(b"b")], &[link(&cid)], &[2]);
         cid = put(&mut blocks, SHA2_256, branch);
     }
     let tree = PublishedTree::open_with(&blocks, &cid, Separators::Last).unwrap();

@@ -179,6 +179,23 @@ impl BlockCid {
         Ok((Self { bytes: whole.to_vec(), codec, code, digest: at }, whole.len()))
     }
 
+    /// Tells whether bytes have the form of a CID, whatever its hash function.
+    pub(crate) fn has_form(bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        let mut next = || {
+            let (value, len) = varint::read(rest)?;
+            rest = rest.get(len..)?;
+            Some(value)
+        };
+        match next() {
+            Some(1) => {}
+            Some(SHA2_256) => return bytes.len() == 34 && bytes.get(1) == Some(&32),
+            _ => return false,
+        }
+        let len = next().and_then(|_| next()).and_then(|_| next());
+        len == Some(rest.len() as u64)
+    }
+
     /// Makes the CID, version 1, of a block.
     ///
     /// # Errors
@@ -285,5 +302,11 @@ mod tests {
         let ours = BlockCid::from(Cid::of(b""));
         assert_eq!(read(&ours.as_bytes()[..35]), Err(CidError::Malformed));
         assert_eq!(read(&[ours.as_bytes(), &[0]].concat()), Err(CidError::Trailing));
+        assert!(BlockCid::has_form(ours.as_bytes()) && BlockCid::has_form(&[1, 0x71, 0x00, 1, 9]));
+        for bad in
+            [&[][..], &[2, 0x71, 0x12, 0], &[1, 0x71, 0, 2, 9], &[1, 0x71], &[0x12, 32], &[1, 1, 1, 0x81, 0]]
+        {
+            assert!(!BlockCid::has_form(bad), "{bad:?}");
+        }
     }
 }

@@ -14,7 +14,8 @@ use crate::tree::Tree;
 pub enum Foreign {
     /// Refuse the file at the first one.
     Refuse,
-    /// Pass over them; their hashes are not checked.
+    /// Pass over them; their hashes are not checked. Those whose address has a hash function that is not
+    /// known, or the identity hash, are refused all the same.
     Skip,
 }
 
