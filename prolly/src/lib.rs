@@ -11,6 +11,8 @@ mod diff;
 mod edit;
 mod error;
 mod get;
+#[cfg(feature = "ipld")]
+pub mod ipld;
 mod merge;
 mod page;
 mod range;

@@ -66,8 +66,8 @@ pub(crate) fn place<W: PageSink + ?Sized>(sink: &W, config: &Config, value: Byte
 
 /// A page to be read, and how many bytes of the value it and the pages below it hold.
 #[derive(Debug, Clone, Copy)]
-struct Part {
-    cid: Cid,
+pub(crate) struct Part {
+    pub(crate) cid: Cid,
     len: u64,
     /// How many pages of links lead from here to the bytes, this one included. All parts of a value
     /// lie equally deep, so the parent tells it; a short last part may lie under links too.
@@ -76,7 +76,7 @@ struct Part {
 
 impl Part {
     /// Returns the top page of a value.
-    fn top(cid: Cid, len: u64) -> Self {
+    pub(crate) fn top(cid: Cid, len: u64) -> Self {
         let (mut depth, mut most) = (0, PART_BYTES as u64);
         while most < len {
             most = most.saturating_mul(FAN_OUT as u64);
@@ -86,12 +86,12 @@ impl Part {
     }
 
     /// Returns how many bytes each page directly below holds; the last one may hold fewer.
-    fn below(&self) -> Option<u64> {
+    pub(crate) fn below(&self) -> Option<u64> {
         self.depth.checked_sub(1).map(|depth| PART_BYTES as u64 * (FAN_OUT as u64).pow(depth))
     }
 
     /// Returns the pages below one that gathers links.
-    fn open(&self, below: u64, page: &[u8]) -> Result<Vec<Self>, PageError> {
+    pub(crate) fn open(&self, below: u64, page: &[u8]) -> Result<Vec<Self>, PageError> {
         let mut reader = Reader::new(page);
         let mut left = self.len;
         let links = usize::try_from(self.len.div_ceil(below)).map_err(|_| PageError::Promise("length"))?;
@@ -107,7 +107,7 @@ impl Part {
     }
 
     /// Returns the bytes of a page that holds some.
-    fn bytes<'a>(&self, page: &'a [u8]) -> Result<&'a [u8], PageError> {
+    pub(crate) fn bytes<'a>(&self, page: &'a [u8]) -> Result<&'a [u8], PageError> {
         let mut reader = Reader::new(page);
         let bytes = reader.bytes()?;
         reader.end()?;
