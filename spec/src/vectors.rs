@@ -261,22 +261,25 @@ fn trees() -> Result<Cases, String> {
     let params = json!({ "config": SMALL, "pairs": recipe(12, "", 8, [0, 60]) });
     let (root, pages) = (answer("build", &params)?["root"].clone(), answer("pages", &params)?);
     let fewer = json!(pages.as_array().ok_or("no pages")?[1..]);
-    // A branch over two leaves of one pair each: both short, and their counts false in the second.
-    let leaf = |key: &str| format!("83008141{key}8140");
+    // A branch over two leaves, the first of at least the minimum; a promise is false in each but one.
+    let value = format!("582d{}", "62".repeat(45));
+    let one = format!("83008341614162416383{}", value.repeat(3));
+    let short = "830081416381".to_owned() + &value;
+    let two = format!("830081416481{value}");
     let linked = |page: &str| {
         let address = check(page, SMALL)["address"].as_str().unwrap_or_default().to_owned();
         format!("d82a58250001711e20{address}")
     };
-    let (one, two) = (leaf("61"), leaf("62"));
-    let tree = |keys: &str, counts: &str| {
-        let root = format!("840182{keys}82{}{}82{counts}", linked(&one), linked(&two));
+    let tree = |one: &str, keys: &str, counts: &str| {
+        let root = format!("840182{keys}82{}{}82{counts}", linked(one), linked(&two));
         json!({ "config": SMALL, "root": check(&root, SMALL)["address"], "pages": [root, one, two] })
     };
     Ok(vec![
         ("tree_check", json!({ "config": SMALL, "root": root, "pages": pages })),
         ("tree_check", json!({ "config": SMALL, "root": root, "pages": fewer })),
-        ("tree_check", tree("41614162", "0101")),
-        ("tree_check", tree("41614162", "0102")),
-        ("tree_check", tree("41614163", "0101")),
+        ("tree_check", tree(&short, "41634164", "0101")),
+        ("tree_check", tree(&one, "41634164", "0302")),
+        ("tree_check", tree(&one, "41634165", "0301")),
+        ("tree_check", tree(&one, "41634164", "0301")),
     ])
 }
