@@ -40,17 +40,17 @@ pub fn make() -> Result<Vec<(&'static str, String)>, String> {
             })
         });
         let section = name.trim_end_matches(".json");
-        files.push((name, text(section, cases.collect::<Result<Vec<_>, String>>()?)));
+        files.push((name, text(section, &cases.collect::<Result<Vec<_>, String>>()?)));
     }
     let cases = refused.into_iter().map(|(reason, params)| match answer("page_check", &params) {
         Ok(_) => Err(format!("taken: {reason}")),
         Err(_) => Ok(json!({ "method": "page_check", "params": params, "refused": reason })),
     });
-    files.push(("must-refuse/page.json", text("page", cases.collect::<Result<Vec<_>, String>>()?)));
+    files.push(("must-refuse/page.json", text("page", &cases.collect::<Result<Vec<_>, String>>()?)));
     Ok(files)
 }
 
-fn text(section: &str, cases: Vec<Value>) -> String {
+fn text(section: &str, cases: &[Value]) -> String {
     let cases: Vec<String> = cases.iter().map(Value::to_string).collect();
     format!("{{\"section\":\"{section}\",\"cases\":[\n{}\n]}}\n", cases.join(",\n"))
 }
