@@ -5,4 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adapter;
 pub mod reference;
+pub mod runner;
+pub mod vectors;

@@ -245,6 +245,31 @@ pub fn check_page(bytes: &[u8]) -> Result<(), String> {
     Page::read(bytes).map(|_| ())
 }
 
+/// Makes the checks of 9.1, but that of the hash, and of 9.2.
+///
+/// # Errors
+/// The bytes are no page of a tree with this configuration.
+pub fn check_page_within(bytes: &[u8], config: &Config) -> Result<(), String> {
+    Page::read(bytes)?.check(config)
+}
+
+/// Reads the text form of an address (2).
+///
+/// # Errors
+/// It is not the one text of an address.
+pub fn read_cid_text(text: &str) -> Result<Address, String> {
+    let digits = text.strip_prefix('b').ok_or("another base")?;
+    let digit = |c| b"abcdefghijklmnopqrstuvwxyz234567".iter().position(|d| *d == c);
+    let digits: Option<Vec<usize>> = digits.bytes().map(digit).collect();
+    let bits: Vec<usize> =
+        digits.ok_or("no base 32")?.iter().flat_map(|n| (0..5).rev().map(move |bit| n >> bit & 1)).collect();
+    let octet = |eight: &[usize]| u8::try_from(eight.iter().fold(0, |n, bit| n * 2 + bit)).unwrap_or(0);
+    let bytes: Vec<u8> = bits.chunks_exact(8).map(octet).collect();
+    let address = bytes.get(4..).and_then(|hash| hash.try_into().ok()).ok_or("another length")?;
+    ensure(cid_text(&address) == text, "another text than the one there is")?;
+    Ok(address)
+}
+
 /// Builds the tree of a set of pairs: its root and all its pages (8).
 ///
 /// # Errors

@@ -1,0 +1,285 @@
+//! The vectors, as the reference makes them.
+
+use serde_json::{Value, json};
+
+use crate::adapter::{hex, reference::answer};
+use crate::reference::address;
+
+/// The files of the vectors, in their directory.
+pub const FILES: [&str; 10] = [
+    "cid.json",
+    "config.json",
+    "page.json",
+    "key_hash.json",
+    "build.json",
+    "edit.json",
+    "read.json",
+    "diff.json",
+    "tree.json",
+    "must-refuse/page.json",
+];
+
+const SMALL: [u32; 6] = [120, 360, 100, 300, 40, 50];
+const DEFAULT: [u32; 6] = [4096, 12288, 4096, 12288, 1024, 1024];
+
+type Cases = Vec<(&'static str, Value)>;
+
+/// Makes all files: their names and their text.
+///
+/// # Errors
+/// The reference refuses what a vector says it takes, or takes what must be refused.
+pub fn make() -> Result<Vec<(&'static str, String)>, String> {
+    let refused = page_refusals();
+    let made = [cids(), configs(), pages(), key_hashes(), builds(), edits(), reads(), diffs(), trees()?];
+    let mut files = Vec::new();
+    for (name, cases) in FILES.into_iter().zip(made) {
+        let cases = cases.into_iter().map(|(method, params)| {
+            Ok(match answer(method, &params) {
+                Ok(result) => json!({ "method": method, "params": params, "result": result }),
+                Err(reason) => json!({ "method": method, "params": params, "refused": reason }),
+            })
+        });
+        let section = name.trim_end_matches(".json");
+        files.push((name, text(section, &cases.collect::<Result<Vec<_>, String>>()?)));
+    }
+    let cases = refused.into_iter().map(|(reason, params)| match answer("page_check", &params) {
+        Ok(_) => Err(format!("taken: {reason}")),
+        Err(_) => Ok(json!({ "method": "page_check", "params": params, "refused": reason })),
+    });
+    files.push(("must-refuse/page.json", text("page", &cases.collect::<Result<Vec<_>, String>>()?)));
+    Ok(files)
+}
+
+fn text(section: &str, cases: &[Value]) -> String {
+    let cases: Vec<String> = cases.iter().map(Value::to_string).collect();
+    format!("{{\"section\":\"{section}\",\"cases\":[\n{}\n]}}\n", cases.join(",\n"))
+}
+
+fn recipe(count: u64, prefix: &str, key: u64, value: [u64; 2]) -> Value {
+    json!({ "count": count, "prefix": prefix, "key": key, "value": value })
+}
+
+fn cids() -> Cases {
+    let address_text = "bafyr4ia7siz5l5elqrdazz5wtmd4m3xjejlo5wpep2g3kne4lnsjmepowa";
+    let read = |text: String| ("cid_read", json!({ "text": text }));
+    vec![
+        ("cid_text", json!({ "address": hex(&address(b"")) })),
+        ("cid_text", json!({ "address": hex(&[0xff; 32]) })),
+        read(address_text.to_owned()),
+        read(address_text.to_uppercase()),
+        read(format!("{address_text}=")),
+        read(address_text[..58].to_owned()),
+        // A fill bit that is set, and another codec.
+        read(format!("{}b", &address_text[..58])),
+        read(address_text.replacen("bafyr", "bafkr", 1)),
+    ]
+}
+
+fn configs() -> Cases {
+    let mut cases = Cases::new();
+    for config in [
+        DEFAULT,
+        SMALL,
+        [54, 160, 53, 157, 1, 48],
+        [53, 160, 53, 157, 1, 48],
+        [54, 159, 53, 157, 1, 48],
+        [54, 160, 52, 157, 1, 48],
+        [54, 160, 53, 156, 1, 48],
+        [54, 65_000, 53, 65_000, 1, 48],
+        [54, 65_001, 53, 157, 1, 48],
+        [u32::MAX; 6],
+    ] {
+        cases.push(("config_encode", json!({ "config": config })));
+    }
+    for record in [
+        "8701183618a01835189d011830",
+        "8702183618a01835189d011830",
+        "8601183618a01835189d01",
+        "8701183618a01835189d01183000",
+        "8701190036 18a01835189d011830",
+        "9f01183618a01835189d011830ff",
+        "",
+        "8701190036188a01835189d0118300",
+        "87011900361 8a0",
+        "8701190036",
+        "87011b000000010000000018a01835189d011830",
+    ] {
+        cases.push(("config_read", json!({ "record": record.replace(' ', "") })));
+    }
+    cases
+}
+
+fn check(page: &str, config: [u32; 6]) -> Value {
+    let bytes: Vec<u8> = (0..page.len() / 2)
+        .map(|i| u8::from_str_radix(&page[2 * i..2 * i + 2], 16).unwrap_or_default())
+        .collect();
+    json!({ "page": page, "address": hex(&address(&bytes)), "config": config })
+}
+
+fn link(byte: &str) -> String {
+    format!("d82a58250001711e20{}", byte.repeat(32))
+}
+
+fn pages() -> Cases {
+    let two = format!("840182416141628 2{}{}820102", link("00"), link("11")).replace(' ', "");
+    let key = |n: usize| format!("830081{}{}8140", format_args!("58{n:02x}"), "61".repeat(n));
+    let value =
+        |n: usize| format!("8300814061{}", "").replace("61", &format!("8158{n:02x}{}", "62".repeat(n)));
+    [
+        "83008080".to_owned(),
+        "830081408140".to_owned(),
+        two,
+        key(40),
+        key(41),
+        value(50),
+        value(51),
+        format!("8300814081821833{}", link("00")),
+        format!("8300814081821832{}", link("00")),
+    ]
+    .iter()
+    .map(|page| ("page_check", check(page, SMALL)))
+    .collect()
+}
+
+fn page_refusals() -> Vec<(&'static str, Value)> {
+    let (a, b) = (link("00"), link("11"));
+    let branch = |level: &str, keys: &str, counts: &str| format!("84{level}82{keys}82{a}{b}82{counts}");
+    let mut cases: Vec<_> = [
+        ("3: a number in a longer head than it needs", "8318008080".to_owned()),
+        ("3: a length in a longer head than it needs", "8300980080".to_owned()),
+        ("3: an indefinite length", "83009fff80".to_owned()),
+        ("3: a reserved length", "83009c80".to_owned()),
+        ("9.1.3: a text where bytes belong", "830081616181 40".replace(' ', "")),
+        (
+            "9.1.3: a link with another prefix",
+            branch("01", "41614162", "0102").replacen("0001711e", "0001551e", 1),
+        ),
+        ("3: an item beyond the end", "83008141".to_owned()),
+        ("3: bytes after the last item", "8300808000".to_owned()),
+        ("9.1.4: a leaf with another level", "83018080".to_owned()),
+        ("9.1.4: a branch of level 0", branch("00", "41614162", "0102")),
+        ("9.1.4: a level above MAX_LEVEL", branch("1820", "41614162", "0102")),
+        ("9.1.5: arrays of different lengths", "8300814080".to_owned()),
+        ("9.1.6: keys that fall", "8300824162416182 4040".replace(' ', "")),
+        ("9.1.6: the same key twice", "83008241614161824040".to_owned()),
+        ("9.1.7: a value of length 0 out of line", format!("83008140818200{a}")),
+        ("9.1.7: a value above MAX_VALUE_BYTES", format!("8300814081821a01000001{a}")),
+        ("9.1.8: a branch with one child", format!("840181416181{a}8101")),
+        ("9.1.9: a count of 0", branch("01", "41614162", "0001")),
+        ("9.1.9: counts above the greatest", branch("01", "41614162", "1bffffffffffffffff01")),
+        ("9.2: a value too short to be out of line", format!("8300814081821832{a}")),
+        ("9.2: a key too long", format!("8300815829{}8140", "61".repeat(41))),
+        (
+            "9.2: a value too long for its leaf",
+            format!("830081408158 33{}", "62".repeat(51)).replace(' ', ""),
+        ),
+    ]
+    .map(|(reason, page)| (reason, check(&page, SMALL)))
+    .into();
+    cases.push((
+        "9.1.2: another address",
+        json!({ "page": "83008080", "address": "00".repeat(32), "config": SMALL }),
+    ));
+    cases
+}
+
+fn key_hashes() -> Cases {
+    let case = |(level, key): (u8, &str)| ("key_hash", json!({ "level": level, "key": key }));
+    [(0, ""), (1, ""), (31, ""), (0, "61"), (0, "62"), (0, "63"), (0, "64"), (1, "61"), (7, "00ff")]
+        .map(case)
+        .into()
+}
+
+fn builds() -> Cases {
+    let mut cases = Cases::new();
+    for count in [0, 1, 2, 3, 4, 7, 20, 100, 1000] {
+        cases.push(("build", json!({ "config": SMALL, "pairs": recipe(count, "", 8, [0, 60]) })));
+        cases.push(("build", json!({ "config": DEFAULT, "pairs": recipe(count, "70726566", 16, [0, 200]) })));
+    }
+    cases.push(("build", json!({ "config": DEFAULT, "pairs": recipe(100_000, "", 16, [0, 40]) })));
+    for len in [1024, 1025, 8192, 8193, 1_048_576, 1_048_577, 16_777_216, 16_777_217] {
+        cases.push(("build", json!({ "config": DEFAULT, "pairs": recipe(1, "", 4, [len, len]) })));
+    }
+    cases.push(("build", json!({ "config": SMALL, "pairs": recipe(1, "", 41, [0, 0]) })));
+    cases.push(("pages", json!({ "config": SMALL, "pairs": recipe(30, "", 8, [0, 60]) })));
+    cases.push(("build", json!({ "config": SMALL, "pairs": [["", ""]] })));
+    cases
+}
+
+fn edits() -> Cases {
+    let pairs = recipe(60, "", 8, [0, 60]);
+    let batches = json!([
+        [["00", "01"], ["00", "02"]],
+        [["80", ""], ["00", null], ["c0", "aa"]],
+        [["ff", null]],
+        [["80", "11".repeat(51)]],
+        [["80", null], ["80", "05"], ["c0", null]]
+    ]);
+    vec![
+        ("edit", json!({ "config": SMALL, "pairs": pairs, "batches": batches })),
+        ("edit", json!({ "config": SMALL, "pairs": [["61", "62"]], "batches": [[["61", null]]] })),
+    ]
+}
+
+fn reads() -> Cases {
+    let pairs = || recipe(100, "", 2, [0, 60]);
+    let mut cases = Cases::new();
+    for key in ["", "40", "80", "ffff", "ffffff"] {
+        cases.push(("get", json!({ "config": SMALL, "pairs": pairs(), "key": key })));
+        cases.push(("rank", json!({ "config": SMALL, "pairs": pairs(), "key": key })));
+    }
+    for index in [0, 1, 50, 99, 100] {
+        cases.push(("select", json!({ "config": SMALL, "pairs": pairs(), "index": index })));
+    }
+    let three = json!([["61", "01"], ["62", "02"], ["63", "03"]]);
+    cases.push(("get", json!({ "config": SMALL, "pairs": three, "key": "62" })));
+    for (from, to) in [("61", "63"), ("6100", "63"), ("", "61"), ("62", "62"), ("61", "6300")] {
+        cases.push(("range", json!({ "config": SMALL, "pairs": three, "from": from, "to": to })));
+    }
+    cases.push(("range", json!({ "config": SMALL, "pairs": pairs(), "from": "20", "to": "40" })));
+    cases
+}
+
+fn diffs() -> Cases {
+    let sides = [
+        (json!([]), json!([])),
+        (json!([["61", ""]]), json!([])),
+        (json!([["61", "01"]]), json!([["61", "02"]])),
+        (json!([["61", "01"], ["62", "09"]]), json!([["62", "03"], ["63", ""]])),
+        (recipe(60, "", 8, [0, 60]), recipe(63, "", 8, [0, 60])),
+    ];
+    let mut cases = Cases::new();
+    for (left, right) in sides {
+        let params = json!({ "config": SMALL, "left": left, "right": right });
+        cases.extend([("diff", params.clone()), ("union", params)]);
+    }
+    cases
+}
+
+/// A whole tree, and the same with something wrong.
+fn trees() -> Result<Cases, String> {
+    let params = json!({ "config": SMALL, "pairs": recipe(12, "", 8, [0, 60]) });
+    let (root, pages) = (answer("build", &params)?["root"].clone(), answer("pages", &params)?);
+    let fewer = json!(pages.as_array().ok_or("no pages")?[1..]);
+    // A branch over two leaves, the first of at least the minimum; a promise is false in each but one.
+    let value = format!("582d{}", "62".repeat(45));
+    let one = format!("83008341614162416383{}", value.repeat(3));
+    let short = "830081416381".to_owned() + &value;
+    let two = format!("830081416481{value}");
+    let linked = |page: &str| {
+        let address = check(page, SMALL)["address"].as_str().unwrap_or_default().to_owned();
+        format!("d82a58250001711e20{address}")
+    };
+    let tree = |one: &str, keys: &str, counts: &str| {
+        let root = format!("840182{keys}82{}{}82{counts}", linked(one), linked(&two));
+        json!({ "config": SMALL, "root": check(&root, SMALL)["address"], "pages": [root, one, two] })
+    };
+    Ok(vec![
+        ("tree_check", json!({ "config": SMALL, "root": root, "pages": pages })),
+        ("tree_check", json!({ "config": SMALL, "root": root, "pages": fewer })),
+        ("tree_check", tree(&short, "41634164", "0101")),
+        ("tree_check", tree(&one, "41634164", "0302")),
+        ("tree_check", tree(&one, "41634165", "0301")),
+        ("tree_check", tree(&one, "41634164", "0301")),
+    ])
+}
