@@ -34,10 +34,10 @@ pub use edit::Edit;
 pub use error::{Error, StoreError};
 pub use get::Get;
 pub use merge::Union;
-pub use page::{Page, PageError, Value};
+pub use page::{Page, PageError, Value, ValueRef};
 pub use range::KeyRange;
 pub use rank::{Rank, Select};
-pub use scan::{Run, Scan};
+pub use scan::{Run, Runs, Scan};
 pub use step::{MAX_FRONTIER, Step};
 #[cfg(feature = "fjall")]
 pub use store::fjall::{FjallOptions, FjallStore};

@@ -101,6 +101,32 @@ pub enum Value {
     Linked(u64, Cid),
 }
 
+/// A value as a leaf holds it, borrowed from the leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// The bytes themselves.
+    Inline(&'a [u8]),
+    /// The length in bytes, and the page that the bytes begin from.
+    Linked(u64, Cid),
+}
+
+impl ValueRef<'_> {
+    /// Returns the length of the value in bytes, wherever it lives.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Linked(len, _) => *len,
+        }
+    }
+
+    /// Tells whether the value has no bytes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// What a link says of the page it names.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
@@ -365,18 +391,42 @@ impl Page {
     /// There are not that many.
     #[must_use]
     pub fn value(&self, index: usize) -> Option<Value> {
+        Some(match self.value_ref(index)? {
+            ValueRef::Inline(bytes) => {
+                let end = usize::from(self.0.slots[index].value_end);
+                Value::Inline(self.0.bytes.slice(end - bytes.len()..end))
+            }
+            ValueRef::Linked(len, cid) => Value::Linked(len, cid),
+        })
+    }
+
+    /// Returns a value of a leaf, borrowed from it. `None` in a branch.
+    ///
+    /// # Panics
+    /// There are not that many.
+    #[inline]
+    #[must_use]
+    pub fn value_ref(&self, index: usize) -> Option<ValueRef<'_>> {
         if self.level() != 0 {
             return None;
         }
         let encoded = self.encoded_value(index);
+        // The decoder has seen that the head is that of a byte string or of a link, and the shortest.
+        let head = match encoded.first()? {
+            0x40..=0x57 => 1,
+            0x58 => 2,
+            0x59 => 3,
+            0x5a => 5,
+            _ => return Self::linked(encoded),
+        };
+        encoded.get(head..).map(ValueRef::Inline)
+    }
+
+    #[cold]
+    fn linked(encoded: &[u8]) -> Option<ValueRef<'_>> {
         let mut reader = Reader::new(encoded);
-        if reader.is_array() {
-            reader.array().ok()?;
-            return Some(Value::Linked(reader.unsigned().ok()?, reader.link().ok()?));
-        }
-        let len = reader.bytes().ok()?.len();
-        let end = usize::from(self.0.slots[index].value_end);
-        Some(Value::Inline(self.0.bytes.slice(end - len..end)))
+        reader.array().ok()?;
+        Some(ValueRef::Linked(reader.unsigned().ok()?, reader.link().ok()?))
     }
 
     /// Returns the address of a child of a branch. `None` in a leaf.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::error::Error;
-use crate::page::{Link, Page, Value};
+use crate::page::{Link, Page, Value, ValueRef};
 use crate::range::{KeyRange, Ranges};
 use crate::step::{Frontier, Step, open, open_root, root_link};
 use crate::store::PageSource;
@@ -57,7 +57,26 @@ pub struct Run {
 }
 
 impl Run {
-    /// Iterates over keys and values, in order.
+    /// Iterates over keys and values, in order, borrowed from the leaf: the quickest way to look at
+    /// many pairs.
+    ///
+    /// ```
+    /// use prolly::{Config, KeyRange, MemoryStore, Tree};
+    /// let store = MemoryStore::new();
+    /// let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "22"), ("c", "3")])?;
+    /// let mut bytes = 0;
+    /// for run in tree.runs(&store, vec![KeyRange::all()]) {
+    ///     bytes += run?.iter().map(|(_key, value)| value.len()).sum::<u64>();
+    /// }
+    /// assert_eq!(bytes, 4);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], ValueRef<'_>)> {
+        let value = |index| self.page.value_ref(index).unwrap_or(ValueRef::Inline(&[]));
+        self.pairs.clone().map(move |index| (self.page.key(index), value(index)))
+    }
+
+    /// Iterates over keys and values, in order, each sharing the leaf's memory.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = (Bytes, Value)> + '_ {
         self.pairs.clone().map(|index| self.pair(index))
     }
@@ -203,6 +222,33 @@ impl Scan {
         }
         self.queue = kept;
         Ok(frontier.into_step())
+    }
+}
+
+impl Tree {
+    /// Iterates over the pairs in any of these ranges, in order, many at once. Costs the pages on the
+    /// way to the ranges and under them, each once.
+    pub fn runs<S: PageSource>(&self, source: S, ranges: Vec<KeyRange>) -> Runs<S> {
+        Runs { scan: Scan::new(*self, ranges), source }
+    }
+}
+
+/// Iterates over pairs of a tree, those of one leaf at once. After an error it ends.
+#[derive(Debug)]
+pub struct Runs<S> {
+    scan: Scan,
+    source: S,
+}
+
+impl<S: PageSource> Iterator for Runs<S> {
+    type Item = Result<Run, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.scan.step(&self.source).and_then(Step::complete);
+        if next.is_err() {
+            self.scan.stop();
+        }
+        next.transpose()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Ours: in memory, and over fjall where a disk is asked for.
 
+use std::hint::black_box;
+
 use benches::Pair;
-use prolly::{Commit, Config, FjallStore, MemoryStore, PageStore, RootChange, Tree};
+use prolly::{Commit, Config, FjallStore, KeyRange, MemoryStore, PageStore, RootChange, Tree};
 
 use crate::system::{Failure, Key, System, Timed, expect, timed};
 
@@ -95,8 +97,20 @@ impl System for Ours {
         Ok(Some(time))
     }
 
-    fn visit(&mut self, _count: usize) -> Timed {
-        Ok(None)
+    fn visit(&mut self, count: usize) -> Timed {
+        let tree = self.tree()?;
+        let (found, time) = timed(|| {
+            let mut found = 0;
+            for run in tree.runs(&self.store, vec![KeyRange::all()]) {
+                for (key, value) in run?.iter() {
+                    found += usize::from(value.len() == 100);
+                    black_box((key, value));
+                }
+            }
+            Ok::<_, Failure>(found)
+        });
+        expect(found?, count)?;
+        Ok(Some(time))
     }
 
     fn batch(&mut self, batch: &[Pair]) -> Timed {

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prolly::{Diff, Edit, Get, KeyRange, MemoryStore, PageSink, PageSource, Scan, Step, Tree, Union, read};
+use prolly::{
+    Diff, Edit, Get, KeyRange, MemoryStore, PageSink, PageSource, Scan, Step, Tree, Union, Value, ValueRef,
+    read,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -88,6 +91,20 @@ pub fn get_and_range_equal_the_models<S: PageSource + PageSink>(
         model.keys().filter(|key| ranges.iter().any(|range| range.contains(key))).cloned().collect();
     let found: Vec<_> = tree.ranges(store, ranges).map(|pair| pair.unwrap().0.to_vec()).collect();
     prop_assert_eq!(found, expected);
+    // The same pairs borrowed from the leaves, many at once.
+    let mut borrowed = Vec::new();
+    for run in tree.runs(store, vec![KeyRange::all()]) {
+        for (key, value) in run.unwrap().iter() {
+            let owned = match value {
+                ValueRef::Inline(bytes) => Value::Inline(bytes.to_vec().into()),
+                ValueRef::Linked(len, cid) => Value::Linked(len, cid),
+            };
+            let bytes = read(store, owned).unwrap();
+            prop_assert_eq!(value.len(), bytes.len() as u64);
+            borrowed.push((key.to_vec(), bytes.to_vec()));
+        }
+    }
+    prop_assert_eq!(borrowed, model.clone().into_iter().collect::<Vec<_>>());
     // Places in the order of keys.
     for key in &wanted {
         let less = model.range(..key.clone()).count() as u64;
