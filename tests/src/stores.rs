@@ -1,10 +1,12 @@
 //! Stores for tests.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use osmdb::{Counts, DEFAULT_NAME, Root, Trees};
 use prolly::{
-    Cid, Commit, Config, Counting, MemoryStore, Note, Page, PageSink, PageSource, PageStore, RootChange,
-    StoreError, Tree,
+    Cid, Commit, Config, Counting, MemoryStore, Note, Page, PageSink, PageSource, PageStore, Pins,
+    RootChange, StoreError, Tree,
 };
 
 fn start_at(store: &MemoryStore, root: Cid) {
@@ -69,6 +71,18 @@ impl PageStore for Branch<'_> {
 
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         self.own.commit(commit)
+    }
+
+    fn roots(&self) -> Result<BTreeMap<String, Cid>, StoreError> {
+        self.own.roots()
+    }
+
+    fn pins(&self) -> &Pins {
+        self.own.pins()
+    }
+
+    fn sweep(&self, keep: &dyn Fn(&Cid) -> bool) -> Result<(u64, u64), StoreError> {
+        self.own.sweep(keep)
     }
 }
 
