@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::cid::Cid;
 use crate::error::Error;
 use crate::page::{Link, Page, Value};
 use crate::step::{Frontier, Step, open, open_root, root_link};
@@ -270,10 +269,10 @@ impl<'a> Piece<'a> {
         }
     }
 
-    fn cid(self) -> Option<Cid> {
+    fn hash(self) -> &'a [u8] {
         match self {
-            Self::Link(link) => Some(link.cid),
-            Self::Child((page, _), index) => page.child(index),
+            Self::Link(link) => link.cid.as_bytes(),
+            Self::Child((page, _), index) => page.encoded_value(index),
         }
     }
 
@@ -300,7 +299,7 @@ fn split<'a>(left: impl Iterator<Item = Piece<'a>>, right: impl Iterator<Item = 
         };
         let a = if order.is_le() { left.next() } else { None };
         let b = if order.is_ge() { right.next() } else { None };
-        let shared = matches!((a, b), (Some(a), Some(b)) if a.cid() == b.cid());
+        let shared = matches!((a, b), (Some(a), Some(b)) if a.hash() == b.hash());
         if !shared {
             part.left.extend(a.and_then(Piece::into_link));
             part.right.extend(b.and_then(Piece::into_link));
@@ -331,17 +330,21 @@ impl Leaves {
             let (Some((a, i)), Some((b, j))) = (&mut self.left.open, &mut self.right.open) else {
                 return self.rest();
             };
+            // Most pairs are the same on both sides: nothing is taken out of the leaves for them.
+            let shared = a.pairs_shared(*i, b, *j);
+            if shared > 0 {
+                self.left.skip(shared);
+                self.right.skip(shared);
+                if self.left.must_open() || self.right.must_open() {
+                    return Progress::Opening;
+                }
+                continue;
+            }
             let order = a.key(*i).cmp(b.key(*j));
-            let same = order.is_eq() && a.encoded_value(*i) == b.encoded_value(*j);
             let key = if order.is_le() { a.key_bytes(*i) } else { b.key_bytes(*j) };
             let left = if order.is_le() { self.left.take() } else { None };
             let right = if order.is_ge() { self.right.take() } else { None };
-            if !same {
-                return Progress::Change(Change { key, left, right });
-            }
-            if self.left.must_open() || self.right.must_open() {
-                return Progress::Opening;
-            }
+            return Progress::Change(Change { key, left, right });
         }
     }
 
@@ -385,10 +388,17 @@ impl Side {
     fn take(&mut self) -> Option<Value> {
         let (page, index) = self.open.as_mut()?;
         let value = page.value(*index);
-        *index += 1;
-        if *index == page.len() {
-            self.open = None;
-        }
+        self.skip(1);
         value
+    }
+
+    /// Passes over pairs of the open leaf, and closes it after its last.
+    fn skip(&mut self, pairs: usize) {
+        if let Some((page, index)) = &mut self.open {
+            *index += pairs;
+            if *index == page.len() {
+                self.open = None;
+            }
+        }
     }
 }

@@ -354,6 +354,14 @@ impl Page {
         &self.0.bytes[usize::from(slot.value)..usize::from(slot.value_end)]
     }
 
+    /// Returns how many pairs from a place on are the same as in another leaf from a place on.
+    pub(crate) fn pairs_shared(&self, from: usize, other: &Self, other_from: usize) -> usize {
+        let same = |(a, b): &(usize, usize)| {
+            self.key(*a) == other.key(*b) && self.encoded_value(*a) == other.encoded_value(*b)
+        };
+        (from..self.len()).zip(other_from..other.len()).take_while(same).count()
+    }
+
     /// Returns a value or a child's link as it stands in the page.
     pub(crate) fn item(&self, index: usize) -> &[u8] {
         let slot = self.0.slots[index];
