@@ -128,6 +128,19 @@ impl System for Ours {
         Ok(Some(time))
     }
 
+    fn merge(&mut self, left: &[Pair], right: &[Pair]) -> Timed {
+        let base = self.tree()?;
+        let (ours, theirs) = (base.edit(&self.store, puts(left))?, base.edit(&self.store, puts(right))?);
+        let (merged, time) =
+            timed(|| ours.merge(&base, &theirs, &self.store, &self.store, |_, both| both.left));
+        let merged = merged?;
+        for (key, value) in right.iter().take(10) {
+            let kept = left.iter().find(|pair| pair.0 == *key).map_or(value, |pair| &pair.1);
+            expect(usize::from(merged.get(&self.store, key)?.as_deref() == Some(&kept[..])), 1)?;
+        }
+        Ok(Some(time))
+    }
+
     fn bytes(&self) -> Result<Option<u64>, Failure> {
         Ok(Some(self.tree()?.stats(&self.store)?.bytes))
     }

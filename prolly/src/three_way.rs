@@ -1,0 +1,200 @@
+//! Merging two trees that grew from a third.
+
+use bytes::Bytes;
+
+use crate::diff::{Change, Diff};
+use crate::edit::{Edit, Put};
+use crate::error::Error;
+use crate::page::Value;
+use crate::range::KeyRange;
+use crate::scan::Scan;
+use crate::step::Step;
+use crate::store::{PageSink, PageSource};
+use crate::tree::Tree;
+use crate::value::{self, ReadValue};
+
+/// The values of a key that both sides changed, each in its own way; `None`: not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The value in the tree that both grew from.
+    pub base: Option<Bytes>,
+    /// The value on the left.
+    pub left: Option<Bytes>,
+    /// The value on the right.
+    pub right: Option<Bytes>,
+}
+
+/// Merges two trees that grew from a third: the changes of both, in steps.
+///
+/// A key that one side changed has that side's value, or is gone if that side removed it. Where both
+/// changed a key in the same way, that is the result; where they changed it differently the resolver
+/// says what the key becomes, `None` for gone. If the resolver gives the same answer with left and
+/// right exchanged, so does the merge.
+///
+/// Costs the pages in which the right tree and the base differ, those on the way to the keys that
+/// differ there in the left tree, and what editing these costs. Subtrees that only the left side
+/// changed are kept as they are and not read: let the side that changed more be the left one.
+///
+/// ```
+/// use prolly::{Config, MemoryStore, Merge, Step, Tree};
+/// let store = MemoryStore::new();
+/// let base = Tree::build(&store, Config::default(), [("bridge", "wood"), ("well", "deep")])?;
+/// let left = base.edit(&store, [("bridge", Some("stone")), ("school", Some("brick"))])?;
+/// let right = base.edit(&store, [("bridge", Some("steel")), ("well", None)])?;
+/// let mut merge = Merge::new(base, left, right, |_key, both| both.left.max(both.right))?;
+/// let Step::Ready(merged) = merge.step(&store, &store)? else { unreachable!("all pages are here") };
+/// let expected = [("bridge", "stone"), ("school", "brick")];
+/// assert_eq!(merged, Tree::build(&store, Config::default(), expected)?);
+/// # Ok::<(), prolly::Error>(())
+/// ```
+pub struct Merge<R> {
+    left: Tree,
+    diff: Diff,
+    resolve: R,
+    /// What the right side changed, in order of keys.
+    changes: Vec<Change>,
+    scan: Option<Scan>,
+    /// The pairs of the left tree under the keys that the right side changed, in order.
+    found: Vec<(Bytes, Value)>,
+    /// How many changes and found pairs are decided.
+    decided: (usize, usize),
+    puts: Vec<Put>,
+    edit: Option<Edit>,
+}
+
+impl<R: FnMut(&[u8], Conflict) -> Option<Bytes>> Merge<R> {
+    /// Begins to merge.
+    ///
+    /// # Errors
+    /// [`Error::ConfigMismatch`]: the trees have different configurations.
+    pub fn new(base: Tree, left: Tree, right: Tree, resolve: R) -> Result<Self, Error> {
+        if base.config != left.config {
+            return Err(Error::ConfigMismatch);
+        }
+        Ok(Self {
+            left,
+            diff: Diff::new(base, right)?,
+            resolve,
+            changes: Vec::new(),
+            scan: None,
+            found: Vec::new(),
+            decided: (0, 0),
+            puts: Vec::new(),
+            edit: None,
+        })
+    }
+
+    /// Goes on. The sink is the store of the left tree; new pages go there.
+    ///
+    /// # Errors
+    /// A store failed, a page is damaged, or what the resolver gave is too long.
+    pub fn step<S, W>(&mut self, source: &S, sink: &W) -> Result<Step<Tree>, Error>
+    where
+        S: PageSource + ?Sized,
+        W: PageSink + ?Sized,
+    {
+        if let Some(edit) = &mut self.edit {
+            return edit.step(source, sink);
+        }
+        if self.scan.is_none() {
+            loop {
+                match self.diff.step(source)? {
+                    Step::Missing(cids) => return Ok(Step::Missing(cids)),
+                    Step::Ready(Some(change)) => self.changes.push(change),
+                    Step::Ready(None) => break,
+                }
+            }
+        }
+        let points = || self.changes.iter().map(|change| KeyRange::point(&change.key)).collect();
+        let scan = self.scan.get_or_insert_with(|| Scan::new(self.left, points()));
+        loop {
+            match scan.step(source)? {
+                Step::Missing(cids) => return Ok(Step::Missing(cids)),
+                Step::Ready(Some(run)) => self.found.extend(run.pairs()),
+                Step::Ready(None) => break,
+            }
+        }
+        while self.decided.0 < self.changes.len() {
+            if let Step::Missing(cids) = self.decide(source, sink)? {
+                return Ok(Step::Missing(cids));
+            }
+        }
+        let edit = Edit::of_values(self.left, std::mem::take(&mut self.puts));
+        self.edit.insert(edit).step(source, sink)
+    }
+
+    /// Decides the next change, if the values it needs are here.
+    fn decide<S, W>(&mut self, source: &S, sink: &W) -> Result<Step<()>, Error>
+    where
+        S: PageSource + ?Sized,
+        W: PageSink + ?Sized,
+    {
+        let (next, place) = self.decided;
+        let Some(Change { key, left: base, right }) = self.changes.get(next) else {
+            return Ok(Step::Ready(()));
+        };
+        let found = self.found.get(place).filter(|(found, _)| found == key);
+        let left = found.map(|(_, value)| value);
+        let value = if left == base.as_ref() {
+            if let Some(Step::Missing(cids)) =
+                right.as_ref().map(|right| value::copy(source, sink, right)).transpose()?
+            {
+                return Ok(Step::Missing(cids));
+            }
+            Some(right.clone())
+        } else if left == right.as_ref() {
+            None
+        } else {
+            let mut values = [None, None, None];
+            let mut missing = Vec::new();
+            for (value, bytes) in [base.as_ref(), left, right.as_ref()].into_iter().zip(&mut values) {
+                match value.map(|value| ReadValue::new(value.clone()).step(source)).transpose()? {
+                    Some(Step::Missing(cids)) => missing.extend(cids),
+                    Some(Step::Ready(read)) => *bytes = Some(read),
+                    None => {}
+                }
+            }
+            if !missing.is_empty() {
+                return Ok(Step::Missing(missing));
+            }
+            let [base, left, right] = values;
+            let merged = (self.resolve)(key, Conflict { base, left, right });
+            Some(merged.map(|merged| value::place(sink, &self.left.config, merged)).transpose()?)
+        };
+        self.puts.extend(value.map(|value| Put { key: key.clone(), value }));
+        self.decided = (next + 1, place + usize::from(found.is_some()));
+        Ok(Step::Ready(()))
+    }
+}
+
+impl Tree {
+    /// Merges this tree and another that grew from the same base. See [`Merge`], also for the cost.
+    ///
+    /// ```
+    /// use prolly::{Config, MemoryStore, Tree};
+    /// let store = MemoryStore::new();
+    /// let base = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+    /// let left = base.edit(&store, [("a", Some("one"))])?;
+    /// let right = base.edit(&store, [("b", None), ("c", Some("3"))])?;
+    /// let merged = left.merge(&base, &right, &store, &store, |_, both| both.left.max(both.right))?;
+    /// assert_eq!(merged, Tree::build(&store, Config::default(), [("a", "one"), ("c", "3")])?);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ConfigMismatch`]; a page is missing or damaged, or a store failed.
+    pub fn merge<S, W>(
+        &self,
+        base: &Self,
+        other: &Self,
+        source: &S,
+        sink: &W,
+        resolve: impl FnMut(&[u8], Conflict) -> Option<Bytes>,
+    ) -> Result<Self, Error>
+    where
+        S: PageSource + ?Sized,
+        W: PageSink + ?Sized,
+    {
+        Merge::new(*base, *self, *other, resolve)?.step(source, sink)?.complete()
+    }
+}

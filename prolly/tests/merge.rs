@@ -1,0 +1,124 @@
+//! Three-way merges against plain maps.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use bytes::Bytes;
+use prolly::{Config, Conflict, Counting, Layered, MemoryStore, Merge, PageSink, PageSource, Step, Tree};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use support::{Batch, Model, Partial, apply, batch, build, model, small};
+
+/// Symmetric; sometimes removes, sometimes joins, and looks at the base.
+fn resolve(key: &[u8], both: Conflict) -> Option<Bytes> {
+    let (least, most) = (both.left.clone().min(both.right.clone()), both.left.max(both.right));
+    match key.last().unwrap_or(&0) % 4 {
+        0 => None,
+        1 => both.base,
+        2 => most,
+        _ => Some([least.unwrap_or_default(), most.unwrap_or_default()].concat().into()),
+    }
+}
+
+fn merged(base: &Model, left: &Model, right: &Model) -> Model {
+    let keys = base.keys().chain(left.keys()).chain(right.keys());
+    let bytes = |value: Option<&Vec<u8>>| value.map(|value| Bytes::from(value.clone()));
+    keys.filter_map(|key| {
+        let [base, left, right] = [base, left, right].map(|side| side.get(key));
+        let value = if left == base || left == right {
+            bytes(right)
+        } else if right == base {
+            bytes(left)
+        } else {
+            resolve(key, Conflict { base: bytes(base), left: bytes(left), right: bytes(right) })
+        };
+        value.map(|value| (key.clone(), value.to_vec()))
+    })
+    .collect()
+}
+
+fn merges<S: PageSource + PageSink>(
+    store: &S,
+    base: &Model,
+    left: &Batch,
+    right: &Batch,
+) -> Result<(), TestCaseError> {
+    let (mut a, mut b) = (base.clone(), base.clone());
+    apply(&mut a, left);
+    apply(&mut b, right);
+    let trees = [base, &a, &b].map(|model| build(store, small(), model));
+    let [o, l, r] = trees;
+    let expected = build(&MemoryStore::new(), small(), &merged(base, &a, &b));
+    prop_assert_eq!(l.merge(&o, &r, store, store, resolve).unwrap(), expected);
+    prop_assert_eq!(r.merge(&o, &l, store, store, resolve).unwrap(), expected);
+    prop_assert_eq!(o.merge(&o, &r, store, store, resolve).unwrap(), r);
+    prop_assert_eq!(l.merge(&o, &o, store, store, resolve).unwrap(), l);
+    prop_assert_eq!(l.merge(&o, &l, store, store, resolve).unwrap(), l);
+    expected.verify(store).unwrap();
+    // From a source that has nothing yet.
+    let mut partial = Partial::new(store);
+    let mut merge = Merge::new(o, l, r, resolve).unwrap();
+    let found = loop {
+        match merge.step(&partial.here, &partial.here).unwrap() {
+            Step::Ready(tree) => break tree,
+            Step::Missing(cids) => partial.fill(&cids),
+        }
+    };
+    prop_assert_eq!(found, expected);
+    // The sides in stores of their own: what is new ends up in the left one.
+    let (ours, theirs) = (MemoryStore::new(), MemoryStore::new());
+    build(&ours, small(), base);
+    build(&ours, small(), &a);
+    build(&theirs, small(), base);
+    build(&theirs, small(), &b);
+    let found = l.merge(&o, &r, &Layered(&ours, &theirs), &ours, resolve).unwrap();
+    prop_assert_eq!(found, expected);
+    found.verify(&ours).unwrap();
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn in_memory(base in model(120), left in batch(40), right in batch(40)) {
+        merges(&MemoryStore::new(), &base, &left, &right)?;
+    }
+}
+
+#[cfg(feature = "fjall")]
+#[test]
+fn on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = prolly::FjallStore::open(dir.path()).unwrap();
+    proptest!(ProptestConfig::with_cases(64), |(base in model(120), left in batch(40), right in batch(40))| {
+        merges(&store, &base, &left, &right)?;
+    });
+}
+
+#[test]
+fn what_only_the_left_side_changed_is_not_read() {
+    let store = MemoryStore::new();
+    let key = |n: u32| n.to_be_bytes().to_vec();
+    let base = Tree::build(&store, Config::default(), (0..100_000).map(|n| (key(n), [1; 100]))).unwrap();
+    let third = (0..33_000).map(|n| (key(n), Some(vec![2; 90])));
+    let left = base.edit(&store, third).unwrap();
+    let right = base.edit(&store, [(key(90_000), Some(vec![3; 50]))]).unwrap();
+    let counting = Counting::new(&store);
+    let merged = left.merge(&base, &right, &counting, &counting, |_, both| both.left).unwrap();
+    println!("{} pages read of {}", counting.pages(), left.stats(&store).unwrap().pages);
+    assert!(counting.pages() < 30, "{} pages read", counting.pages());
+    assert_eq!(merged, left.edit(&store, [(key(90_000), Some(vec![3; 50]))]).unwrap());
+}
+
+#[test]
+fn trees_of_other_configurations_are_refused() {
+    let store = MemoryStore::new();
+    let (one, other) =
+        (Tree::empty(&store, small()).unwrap(), Tree::empty(&store, Config::default()).unwrap());
+    for [base, left, right] in [[one, one, other], [one, other, one], [other, one, one]] {
+        let merged = left.merge(&base, &right, &store, &store, resolve);
+        assert!(matches!(merged, Err(prolly::Error::ConfigMismatch)));
+    }
+}
