@@ -153,12 +153,34 @@ impl Ranges {
         }
     }
 
-    /// Returns the first range that does not end before a key that lies behind this one.
+    /// Tells whether a range holds no key that is greater than this one.
+    pub(crate) fn ends_with(&self, index: usize, key: &[u8]) -> bool {
+        let next = |to: &[u8]| to.split_last() == Some((&0, key));
+        match self {
+            Self::Any(ranges) => {
+                let to = ranges.get(index).map(|range| range.to.as_deref());
+                to.is_none_or(|to| to.is_some_and(|to| to <= key || next(to)))
+            }
+            Self::Prefixes { .. } => self.ends_before(index, key),
+        }
+    }
+
+    /// Returns the first range that does not end before this key.
+    pub(crate) fn first_from(&self, key: &[u8]) -> usize {
+        self.first(|index| !self.ends_before(index, key))
+    }
+
+    /// Returns the first range that holds a key that is greater than this one.
     pub(crate) fn first_behind(&self, key: &[u8]) -> usize {
+        self.first(|index| !self.ends_with(index, key))
+    }
+
+    /// Returns the first range for which this holds, as it does for all behind it.
+    fn first(&self, holds: impl Fn(usize) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
-            if self.ends_before(middle, key) { low = middle + 1 } else { high = middle }
+            if holds(middle) { high = middle } else { low = middle + 1 }
         }
         low
     }

@@ -153,7 +153,7 @@ impl Scan {
         while let Some(from) = self.ranges.from(leaf.range).filter(|_| leaf.index < page.len()) {
             // Ranges that end before the next pair are passed over at once.
             if self.ranges.ends_before(leaf.range, page.key(leaf.index)) {
-                leaf.range = self.ranges.first_behind(page.key(leaf.index));
+                leaf.range = self.ranges.first_from(page.key(leaf.index));
                 continue;
             }
             let start = page.lower_bound_from(leaf.index, |key| key < from);
@@ -179,7 +179,7 @@ impl Scan {
             }
             let Some(child) = page.link(index, link.after.as_ref()) else { break };
             match &child.after {
-                Some(after) if self.ranges.ends_before(range, after) => {
+                Some(after) if self.ranges.ends_with(range, after) => {
                     range = self.ranges.first_behind(after);
                 }
                 _ => {

@@ -236,3 +236,22 @@ fn pages_longer_than_any_are_refused() {
     assert!(matches!(store.put(Cid::of(&page), page.into()), Err(StoreError::Page { .. })));
     set(&store, "still takes writes", None);
 }
+
+#[test]
+fn a_process_that_is_being_started_does_not_hold_the_locks() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(FjallStore::open(dir.path()).unwrap());
+    let starting = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            while starting.load(std::sync::atomic::Ordering::Relaxed) {
+                let this = std::env::current_exe().unwrap();
+                std::process::Command::new(this).arg("--list").output().unwrap();
+            }
+        });
+        let opened: Vec<_> = (0..40).map(|_| FjallStore::open(dir.path()).map(drop)).collect();
+        starting.store(false, std::sync::atomic::Ordering::Relaxed);
+        others.join().unwrap();
+        assert!(opened.iter().all(Result::is_ok), "{opened:?}");
+    });
+}

@@ -24,6 +24,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -41,6 +42,10 @@ use crate::page::{Page, PageError};
 
 /// So many bytes of records go to the engine in one batch.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// How often, and how long, the engine's lock is waited for.
+const ENGINE_LOCK_TRIES: usize = 100;
+const ENGINE_LOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// How a [`FjallStore`] is opened.
 ///
@@ -207,7 +212,18 @@ impl FjallStore {
             }
             other => other,
         };
-        let engine = Engine::open(&directory.engine(), options.engine_cache_bytes).map_err(locked)?;
+        let open = || Engine::open(&directory.engine(), options.engine_cache_bytes).map_err(locked);
+        let mut engine = open();
+        // The directory is ours, so whoever had the engine is gone. But a process that is being started
+        // by another thread may hold the file of its lock for a moment.
+        for _ in 0..ENGINE_LOCK_TRIES {
+            if !matches!(engine, Err(StoreError::Locked { .. })) {
+                break;
+            }
+            std::thread::sleep(ENGINE_LOCK_WAIT);
+            engine = open();
+        }
+        let engine = engine?;
         let (number, roots) = (engine.commit_number()?, engine.roots()?);
         let found = Slot::new(number, &roots);
         if !complete {

@@ -31,7 +31,7 @@ const VERSION: u64 = 1;
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// Whether a store may be made where none is.
@@ -39,6 +39,14 @@ pub(super) struct Directory {
 pub(super) enum Absent {
     Create,
     Refuse,
+}
+
+impl Drop for Directory {
+    /// Closing the file would not do while another thread starts a process, which holds all files for
+    /// a moment. If it fails, the lock goes with the file.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Directory {
@@ -57,7 +65,7 @@ impl Directory {
         })?;
         // Whoever held it meanwhile may have changed what is there.
         check(path, absent)?;
-        Ok(Self { path: path.into(), _lock: lock })
+        Ok(Self { path: path.into(), lock })
     }
 
     pub(super) fn path(&self) -> &Path {
