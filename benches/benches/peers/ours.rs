@@ -1,9 +1,12 @@
 //! Ours: in memory, and over fjall where a disk is asked for.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use benches::Pair;
-use prolly::{Commit, Config, FjallStore, KeyRange, MemoryStore, PageStore, RootChange, Tree};
+use prolly::{
+    Commit, Config, FjallStore, KeyRange, MemoryStore, PageStore, Proof, ProofError, Proven, RootChange, Tree,
+};
 
 use crate::system::{Failure, Key, System, Timed, expect, timed};
 
@@ -13,6 +16,7 @@ pub struct Ours {
     tree: Option<Tree>,
     edited: Option<Tree>,
     disk: Option<(tempfile::TempDir, Tree)>,
+    proofs: Vec<Vec<u8>>,
 }
 
 impl Ours {
@@ -138,6 +142,27 @@ impl System for Ours {
             let kept = left.iter().find(|pair| pair.0 == *key).map_or(value, |pair| &pair.1);
             expect(usize::from(merged.get(&self.store, key)?.as_deref() == Some(&kept[..])), 1)?;
         }
+        Ok(Some(time))
+    }
+
+    fn prove(&mut self, keys: &[Key]) -> Result<Option<(Duration, u64)>, Failure> {
+        let tree = self.tree()?;
+        let (proofs, time) = timed(|| {
+            let prove = |key: &Key| Ok::<_, ProofError>(Proof::get(&tree, &self.store, key)?.to_bytes());
+            keys.iter().map(prove).collect::<Result<Vec<_>, _>>()
+        });
+        self.proofs = proofs?;
+        Ok(Some((time, self.proofs.iter().map(|proof| proof.len() as u64).sum())))
+    }
+
+    fn verify(&mut self) -> Timed {
+        let root = self.tree()?.root;
+        let proofs = self.proofs.clone();
+        let (good, time) = timed(|| {
+            let shown = |proof: Vec<u8>| Proof::from_bytes(proof)?.verify(&root);
+            proofs.into_iter().map(shown).filter(|shown| matches!(shown, Ok(Proven::Value(Some(_))))).count()
+        });
+        expect(good, self.proofs.len())?;
         Ok(Some(time))
     }
 
