@@ -28,6 +28,12 @@ pub enum Error {
     /// Two trees have different configurations, so their pages cannot be compared.
     #[error("the trees have different configurations, so they cannot be compared or merged")]
     ConfigMismatch,
+    /// Two sides of a merge changed a key in different ways, and the resolver refused to decide.
+    #[error("both sides changed the key {key:?} and nobody decides")]
+    Conflict {
+        /// The key.
+        key: bytes::Bytes,
+    },
     /// A key is longer than the configuration allows. Nothing was written.
     #[error("a key of {len} bytes is longer than the limit of {limit}")]
     KeyTooLong {

@@ -48,7 +48,7 @@ pub use store::{
     CacheStats, Commit, Counting, Fault, Faults, FaultyStore, GcReport, Layered, Lost, MemoryStore, Note,
     Overlay, PageCache, PageSink, PageSource, PageStore, Pin, Pins, Reference, RootChange, gc, gc_trees,
 };
-pub use three_way::{Conflict, Merge};
+pub use three_way::{Conflict, Merge, Resolution};
 pub use tree::{Changes, Pairs, Tree, read};
 pub use value::{FAN_OUT, PART_BYTES, ReadValue};
 pub use verify::TreeStats;

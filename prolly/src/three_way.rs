@@ -24,16 +24,34 @@ pub struct Conflict {
     pub right: Option<Bytes>,
 }
 
+/// What becomes of a key that both sides changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// It has this value.
+    Put(Bytes),
+    /// It is gone.
+    Remove,
+    /// Nobody knows: the merge fails with [`Error::Conflict`] and makes no tree.
+    Refuse,
+}
+
+impl From<Option<Bytes>> for Resolution {
+    fn from(value: Option<Bytes>) -> Self {
+        value.map_or(Self::Remove, Self::Put)
+    }
+}
+
 /// Merges two trees that grew from a third: the changes of both, in steps.
 ///
 /// A key that one side changed has that side's value, or is gone if that side removed it. Where both
 /// changed a key in the same way, that is the result; where they changed it differently the resolver
-/// says what the key becomes, `None` for gone. If the resolver gives the same answer with left and
+/// says what the key becomes. If the resolver gives the same answer with left and
 /// right exchanged, so does the merge.
 ///
 /// Costs the pages in which the right tree and the base differ, those on the way to the keys that
 /// differ there in the left tree, and what editing these costs. Subtrees that only the left side
-/// changed are kept as they are and not read: let the side that changed more be the left one.
+/// changed are kept as they are and not read: let the side that changed more be the left one. Values
+/// out of line that the right side changed are read. Memory: every change of the right side.
 ///
 /// ```
 /// use prolly::{Config, MemoryStore, Merge, Step, Tree};
@@ -41,7 +59,7 @@ pub struct Conflict {
 /// let base = Tree::build(&store, Config::default(), [("bridge", "wood"), ("well", "deep")])?;
 /// let left = base.edit(&store, [("bridge", Some("stone")), ("school", Some("brick"))])?;
 /// let right = base.edit(&store, [("bridge", Some("steel")), ("well", None)])?;
-/// let mut merge = Merge::new(base, left, right, |_key, both| both.left.max(both.right))?;
+/// let mut merge = Merge::new(base, left, right, |_key, both| both.left.max(both.right).into())?;
 /// let Step::Ready(merged) = merge.step(&store, &store)? else { unreachable!("all pages are here") };
 /// let expected = [("bridge", "stone"), ("school", "brick")];
 /// assert_eq!(merged, Tree::build(&store, Config::default(), expected)?);
@@ -49,6 +67,8 @@ pub struct Conflict {
 /// ```
 pub struct Merge<R> {
     left: Tree,
+    /// Both sides are the same already.
+    equal: bool,
     diff: Diff,
     resolve: R,
     /// What the right side changed, in order of keys.
@@ -62,7 +82,7 @@ pub struct Merge<R> {
     edit: Option<Edit>,
 }
 
-impl<R: FnMut(&[u8], Conflict) -> Option<Bytes>> Merge<R> {
+impl<R: FnMut(&[u8], Conflict) -> Resolution> Merge<R> {
     /// Begins to merge.
     ///
     /// # Errors
@@ -73,6 +93,7 @@ impl<R: FnMut(&[u8], Conflict) -> Option<Bytes>> Merge<R> {
         }
         Ok(Self {
             left,
+            equal: left == right,
             diff: Diff::new(base, right)?,
             resolve,
             changes: Vec::new(),
@@ -87,12 +108,15 @@ impl<R: FnMut(&[u8], Conflict) -> Option<Bytes>> Merge<R> {
     /// Goes on. The sink is the store of the left tree; new pages go there.
     ///
     /// # Errors
-    /// A store failed, a page is damaged, or what the resolver gave is too long.
+    /// A store failed, a page is damaged, the resolver refused, or what it gave is too long.
     pub fn step<S, W>(&mut self, source: &S, sink: &W) -> Result<Step<Tree>, Error>
     where
         S: PageSource + ?Sized,
         W: PageSink + ?Sized,
     {
+        if self.equal {
+            return Ok(Step::Ready(self.left));
+        }
         if let Some(edit) = &mut self.edit {
             return edit.step(source, sink);
         }
@@ -158,8 +182,11 @@ impl<R: FnMut(&[u8], Conflict) -> Option<Bytes>> Merge<R> {
                 return Ok(Step::Missing(missing));
             }
             let [base, left, right] = values;
-            let merged = (self.resolve)(key, Conflict { base, left, right });
-            Some(merged.map(|merged| value::place(sink, &self.left.config, merged)).transpose()?)
+            match (self.resolve)(key, Conflict { base, left, right }) {
+                Resolution::Put(merged) => Some(Some(value::place(sink, &self.left.config, merged)?)),
+                Resolution::Remove => Some(None),
+                Resolution::Refuse => return Err(Error::Conflict { key: key.clone() }),
+            }
         };
         self.puts.extend(value.map(|value| Put { key: key.clone(), value }));
         self.decided = (next + 1, place + usize::from(found.is_some()));
@@ -176,20 +203,20 @@ impl Tree {
     /// let base = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
     /// let left = base.edit(&store, [("a", Some("one"))])?;
     /// let right = base.edit(&store, [("b", None), ("c", Some("3"))])?;
-    /// let merged = left.merge(&base, &right, &store, &store, |_, both| both.left.max(both.right))?;
+    /// let merged = left.merge(&base, &right, &store, &store, |_, both| both.left.max(both.right).into())?;
     /// assert_eq!(merged, Tree::build(&store, Config::default(), [("a", "one"), ("c", "3")])?);
     /// # Ok::<(), prolly::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::ConfigMismatch`]; a page is missing or damaged, or a store failed.
+    /// [`Error::ConfigMismatch`]; [`Error::Conflict`]; a page is missing or damaged, or a store failed.
     pub fn merge<S, W>(
         &self,
         base: &Self,
         other: &Self,
         source: &S,
         sink: &W,
-        resolve: impl FnMut(&[u8], Conflict) -> Option<Bytes>,
+        resolve: impl FnMut(&[u8], Conflict) -> Resolution,
     ) -> Result<Self, Error>
     where
         S: PageSource + ?Sized,

@@ -5,13 +5,19 @@
 mod support;
 
 use bytes::Bytes;
-use prolly::{Config, Conflict, Counting, Layered, MemoryStore, Merge, PageSink, PageSource, Step, Tree};
+use prolly::{
+    Config, Conflict, Counting, Layered, MemoryStore, Merge, PageSink, PageSource, Resolution, Step, Tree,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use support::{Batch, Model, Partial, apply, batch, build, model, small};
 
+fn resolve(key: &[u8], both: Conflict) -> Resolution {
+    decide(key, both).into()
+}
+
 /// Symmetric; sometimes removes, sometimes joins, and looks at the base.
-fn resolve(key: &[u8], both: Conflict) -> Option<Bytes> {
+fn decide(key: &[u8], both: Conflict) -> Option<Bytes> {
     let (least, most) = (both.left.clone().min(both.right.clone()), both.left.max(both.right));
     match key.last().unwrap_or(&0) % 4 {
         0 => None,
@@ -31,7 +37,7 @@ fn merged(base: &Model, left: &Model, right: &Model) -> Model {
         } else if right == base {
             bytes(left)
         } else {
-            resolve(key, Conflict { base: bytes(base), left: bytes(left), right: bytes(right) })
+            decide(key, Conflict { base: bytes(base), left: bytes(left), right: bytes(right) })
         };
         value.map(|value| (key.clone(), value.to_vec()))
     })
@@ -106,7 +112,7 @@ fn what_only_the_left_side_changed_is_not_read() {
     let left = base.edit(&store, third).unwrap();
     let right = base.edit(&store, [(key(90_000), Some(vec![3; 50]))]).unwrap();
     let counting = Counting::new(&store);
-    let merged = left.merge(&base, &right, &counting, &counting, |_, both| both.left).unwrap();
+    let merged = left.merge(&base, &right, &counting, &counting, |_, both| both.left.into()).unwrap();
     println!("{} pages read of {}", counting.pages(), left.stats(&store).unwrap().pages);
     assert!(counting.pages() < 30, "{} pages read", counting.pages());
     assert_eq!(merged, left.edit(&store, [(key(90_000), Some(vec![3; 50]))]).unwrap());
@@ -121,4 +127,29 @@ fn trees_of_other_configurations_are_refused() {
         let merged = left.merge(&base, &right, &store, &store, resolve);
         assert!(matches!(merged, Err(prolly::Error::ConfigMismatch)));
     }
+}
+
+#[test]
+fn a_conflict_that_nobody_decides_makes_no_tree() {
+    let store = MemoryStore::new();
+    let base = Tree::build(&store, small(), [("a", "1"), ("b", "2")]).unwrap();
+    let left = base.edit(&store, [("a", Some("one"))]).unwrap();
+    let right = base.edit(&store, [("a", None::<&str>), ("b", Some("two"))]).unwrap();
+    let mut asked = Vec::new();
+    let merged = left.merge(&base, &right, &store, &store, |key, both| {
+        asked.push((key.to_vec(), both));
+        Resolution::Refuse
+    });
+    assert!(matches!(merged, Err(prolly::Error::Conflict { key }) if key == "a"));
+    let both = Conflict { base: Some("1".into()), left: Some("one".into()), right: None };
+    assert_eq!(asked, [(b"a".to_vec(), both)]);
+}
+
+#[test]
+fn equal_sides_are_not_read() {
+    let store = MemoryStore::new();
+    let base = Tree::build(&store, small(), [("a", "1")]).unwrap();
+    let side = base.edit(&store, [("a", Some("2"))]).unwrap();
+    let nothing = MemoryStore::new();
+    assert_eq!(side.merge(&base, &side, &nothing, &nothing, resolve).unwrap(), side);
 }

@@ -136,7 +136,7 @@ impl System for Ours {
         let base = self.tree()?;
         let (ours, theirs) = (base.edit(&self.store, puts(left))?, base.edit(&self.store, puts(right))?);
         let (merged, time) =
-            timed(|| ours.merge(&base, &theirs, &self.store, &self.store, |_, both| both.left));
+            timed(|| ours.merge(&base, &theirs, &self.store, &self.store, |_, both| both.left.into()));
         let merged = merged?;
         for (key, value) in right.iter().take(10) {
             let kept = left.iter().find(|pair| pair.0 == *key).map_or(value, |pair| &pair.1);
