@@ -149,6 +149,13 @@ impl Config {
     /// It is malformed, of another format version, or allows no trees.
     pub fn decode(bytes: &[u8]) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(bytes);
+        let config = Self::read(&mut reader)?;
+        reader.end()?;
+        Ok(config)
+    }
+
+    /// Reads a record that stands among other things.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, ConfigError> {
         reader.array_of(7)?;
         let found = reader.unsigned()?;
         if found != FORMAT {
@@ -166,7 +173,6 @@ impl Config {
             key_max: limit()?,
             inline_max: limit()?,
         };
-        reader.end()?;
         config.validate()?;
         Ok(config)
     }

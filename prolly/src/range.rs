@@ -1,6 +1,6 @@
 //! Ranges of keys.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 
 use bytes::Bytes;
 
@@ -72,14 +72,33 @@ impl KeyRange {
         self.to.as_ref().is_some_and(|to| *to <= self.from)
     }
 
+    /// Leaves out the keys that are less.
+    pub(crate) fn begin_at(&mut self, key: &Bytes) {
+        if self.from < *key {
+            self.from = key.clone();
+        }
+    }
+
+    /// Leaves out this key and all that are greater.
+    pub(crate) fn end_at(&mut self, key: &Bytes) {
+        if self.to.as_ref().is_none_or(|to| to > key) {
+            self.to = Some(key.clone());
+        }
+    }
+
     /// Tells whether the range ends before this key.
     pub(crate) fn ends_before(&self, key: &[u8]) -> bool {
         self.to.as_ref().is_some_and(|to| &to[..] <= key)
     }
+
+    /// Tells whether the range holds no key that is greater than this one.
+    pub(crate) fn ends_with(&self, key: &[u8]) -> bool {
+        self.to.as_ref().is_some_and(|to| &to[..] <= key || to.split_last() == Some((&0, key)))
+    }
 }
 
 /// Returns the least key that is greater.
-fn successor(key: &[u8]) -> Bytes {
+pub(crate) fn successor(key: &[u8]) -> Bytes {
     let mut next = Vec::with_capacity(key.len() + 1);
     next.extend_from_slice(key);
     next.push(0);
@@ -155,29 +174,48 @@ impl Ranges {
 
     /// Tells whether a range holds no key that is greater than this one.
     pub(crate) fn ends_with(&self, index: usize, key: &[u8]) -> bool {
-        let next = |to: &[u8]| to.split_last() == Some((&0, key));
         match self {
-            Self::Any(ranges) => {
-                let to = ranges.get(index).map(|range| range.to.as_deref());
-                to.is_none_or(|to| to.is_some_and(|to| to <= key || next(to)))
-            }
+            Self::Any(ranges) => ranges.get(index).is_none_or(|range| range.ends_with(key)),
             Self::Prefixes { .. } => self.ends_before(index, key),
         }
     }
 
-    /// Returns the first range that does not end before this key.
-    pub(crate) fn first_from(&self, key: &[u8]) -> usize {
-        self.first(|index| !self.ends_before(index, key))
+    /// Returns some of the ranges.
+    pub(crate) fn part(&self, ranges: Range<usize>) -> Vec<KeyRange> {
+        match self {
+            Self::Any(all) => all.get(ranges).unwrap_or_default().to_vec(),
+            Self::Prefixes { .. } => {
+                ranges.filter_map(|index| self.from(index).map(KeyRange::prefix)).collect()
+            }
+        }
     }
 
-    /// Returns the first range that holds a key that is greater than this one.
-    pub(crate) fn first_behind(&self, key: &[u8]) -> usize {
-        self.first(|index| !self.ends_with(index, key))
+    /// Returns the first range, of those from a place on, that does not end before this key.
+    pub(crate) fn first_from(&self, place: usize, key: &[u8]) -> usize {
+        self.first(place, |index| !self.ends_before(index, key))
     }
 
-    /// Returns the first range for which this holds, as it does for all behind it.
-    fn first(&self, holds: impl Fn(usize) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
+    /// Returns the first range, of those from a place on, that holds a key that is greater than this one.
+    pub(crate) fn first_behind(&self, place: usize, key: &[u8]) -> usize {
+        self.first(place, |index| !self.ends_with(index, key))
+    }
+
+    /// Returns how many ranges begin at this key or before it.
+    pub(crate) fn begun_by(&self, key: &[u8]) -> usize {
+        self.first(0, |index| self.from(index).is_none_or(|from| from > key))
+    }
+
+    /// Returns the first range from a place on for which this holds, as it does for all behind it.
+    /// Looks near first: the next range that is wanted is often close.
+    fn first(&self, place: usize, holds: impl Fn(usize) -> bool) -> usize {
+        let (mut low, mut high, mut step) = (place, self.len(), 1);
+        while low + step < high {
+            if holds(low + step) {
+                high = low + step;
+                break;
+            }
+            (low, step) = (low + step + 1, step * 2);
+        }
         while low < high {
             let middle = low.midpoint(high);
             if holds(middle) { high = middle } else { low = middle + 1 }

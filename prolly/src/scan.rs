@@ -1,22 +1,22 @@
 //! Walking over ranges of keys, in order.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use crate::error::Error;
-use crate::page::{Link, Page, Value, ValueRef};
-use crate::range::{KeyRange, Ranges};
-use crate::step::{Frontier, Step, open, open_root, root_link};
+use crate::page::Page;
+use crate::range::{KeyRange, Ranges, successor};
+use crate::run::Run;
+use crate::saved::{self, SavedError};
+use crate::step::{Frontier, Step, open_child, open_root};
 use crate::store::PageSource;
 use crate::tree::Tree;
 
-/// Walks over all pairs in some ranges of keys, in order and in steps.
+/// Walks over all pairs in some ranges of keys, in order or in reverse, in steps.
 ///
 /// Costs the pages on the way to the ranges and under them, each once: what lies between the ranges
 /// is not read. A source that lacks pages is told of the whole level below at once, so a walk over
-/// a remote tree costs one round trip per level, however wide the ranges are.
+/// a remote tree costs one round trip per level, however wide the ranges are. Memory: one page per
+/// level. A walk can be kept as bytes between two steps: see [`save`](Self::save).
 ///
 /// ```
 /// use prolly::{Config, KeyRange, MemoryStore, Scan, Step, Tree};
@@ -34,61 +34,41 @@ use crate::tree::Tree;
 pub struct Scan {
     tree: Tree,
     ranges: Ranges,
+    reversed: bool,
     begun: bool,
-    /// Subtrees still to be walked, in order.
-    queue: VecDeque<Link>,
-    leaf: Option<OpenLeaf>,
+    /// The ranges that what follows may belong to.
+    left: Range<usize>,
+    /// The branches above the open leaf, from the root.
+    path: Vec<Turn>,
+    leaf: Option<Turn>,
+    walked: Walked,
 }
 
+/// What a walk has read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Walked {
+    pub(crate) pages: u64,
+    pub(crate) bytes: u64,
+    /// The levels of the tree.
+    pub(crate) height: u8,
+}
+
+/// A page on the way, and its children or pairs that were not walked over.
 #[derive(Debug)]
-struct OpenLeaf {
+struct Turn {
     page: Page,
-    /// The next pair.
-    index: usize,
-    /// The range that the next pair may belong to.
-    range: usize,
+    left: Range<usize>,
 }
 
-/// Pairs that stand side by side in one leaf.
-#[derive(Debug, Clone)]
-pub struct Run {
-    page: Page,
-    pairs: Range<usize>,
-}
-
-impl Run {
-    /// Iterates over keys and values, in order, borrowed from the leaf: the quickest way to look at
-    /// many pairs.
-    ///
-    /// ```
-    /// use prolly::{Config, KeyRange, MemoryStore, Tree};
-    /// let store = MemoryStore::new();
-    /// let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "22"), ("c", "3")])?;
-    /// let mut bytes = 0;
-    /// for run in tree.runs(&store, vec![KeyRange::all()]) {
-    ///     bytes += run?.iter().map(|(_key, value)| value.len()).sum::<u64>();
-    /// }
-    /// assert_eq!(bytes, 4);
-    /// # Ok::<(), prolly::Error>(())
-    /// ```
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], ValueRef<'_>)> {
-        let value = |index| self.page.value_ref(index).unwrap_or(ValueRef::Inline(&[]));
-        self.pairs.clone().map(move |index| (self.page.key(index), value(index)))
+impl Turn {
+    fn new(page: Page) -> Self {
+        Self { left: 0..page.len(), page }
     }
 
-    /// Iterates over keys and values, in order, each sharing the leaf's memory.
-    pub fn pairs(&self) -> impl ExactSizeIterator<Item = (Bytes, Value)> + '_ {
-        self.pairs.clone().map(|index| self.pair(index))
-    }
-
-    fn pair(&self, index: usize) -> (Bytes, Value) {
-        let value = self.page.value(index).unwrap_or(Value::Inline(Bytes::new()));
-        (self.page.key_bytes(index), value)
-    }
-
-    /// Takes the first pair off.
-    pub(crate) fn pop(&mut self) -> Option<(Bytes, Value)> {
-        self.pairs.next().map(|index| self.pair(index))
+    /// Returns the key behind which the child begins that was taken last, if this page tells it.
+    fn after_taken(&self, reversed: bool) -> Option<&[u8]> {
+        let before = if reversed { self.left.end.checked_sub(1) } else { self.left.start.checked_sub(2) };
+        before.map(|before| self.page.key(before))
     }
 }
 
@@ -96,18 +76,91 @@ impl Scan {
     /// Begins to walk. The ranges may overlap and come in any order.
     #[must_use]
     pub fn new(tree: Tree, ranges: Vec<KeyRange>) -> Self {
-        Self::over(tree, Ranges::any(ranges))
+        Self::over(tree, Ranges::any(ranges), false)
     }
 
     /// Begins to walk over all keys that begin with one of these prefixes, which may come in any
     /// order. Takes less memory than a range for each.
     #[must_use]
     pub fn prefixes<const N: usize>(tree: Tree, prefixes: Vec<[u8; N]>) -> Self {
-        Self::over(tree, Ranges::prefixes(prefixes))
+        Self::over(tree, Ranges::prefixes(prefixes), false)
     }
 
-    const fn over(tree: Tree, ranges: Ranges) -> Self {
-        Self { tree, ranges, begun: false, queue: VecDeque::new(), leaf: None }
+    pub(crate) fn of(tree: Tree, ranges: Vec<KeyRange>, reversed: bool) -> Self {
+        Self::over(tree, Ranges::any(ranges), reversed)
+    }
+
+    fn over(tree: Tree, ranges: Ranges, reversed: bool) -> Self {
+        let left = 0..ranges.len();
+        Self {
+            tree,
+            ranges,
+            reversed,
+            begun: false,
+            left,
+            path: Vec::new(),
+            leaf: None,
+            walked: Walked::default(),
+        }
+    }
+
+    /// Walks over what is left from its other end.
+    ///
+    /// ```
+    /// use prolly::{Config, KeyRange, MemoryStore, Scan, Step, Tree};
+    /// let store = MemoryStore::new();
+    /// let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut scan = Scan::new(tree, vec![KeyRange::all()]).reversed();
+    /// let Step::Ready(Some(run)) = scan.step(&store)? else { unreachable!("all pages are here") };
+    /// assert_eq!(run.iter().next().map(|(key, _)| key), Some(&b"c"[..]));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        let ranges = if self.begun { Ranges::Any(self.remaining()) } else { self.ranges };
+        Self::over(self.tree, ranges, !self.reversed)
+    }
+
+    /// Writes down what is left of the walk, for [`resume`](Self::resume): pairs that were handed out
+    /// do not come again. Costs no page, and no memory stays with the store.
+    ///
+    /// ```
+    /// use prolly::{Config, KeyRange, MemoryStore, Scan, Step, Tree};
+    /// let store = MemoryStore::new();
+    /// let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let ranges = vec![KeyRange::point(b"a"), KeyRange::point(b"c")];
+    /// let mut scan = Scan::new(tree, ranges);
+    /// scan.step(&store)?;
+    /// let mut scan = Scan::resume(&scan.save()?)?;
+    /// let Step::Ready(Some(run)) = scan.step(&store)? else { unreachable!("all pages are here") };
+    /// assert_eq!(run.iter().next().map(|(key, _)| key), Some(&b"c"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SavedError::TooLong`]: it would be longer than [`MAX_SAVED_BYTES`](crate::MAX_SAVED_BYTES).
+    pub fn save(&self) -> Result<Vec<u8>, SavedError> {
+        saved::scan(&self.tree, self.reversed, &self.remaining())
+    }
+
+    /// Goes on with a walk that was written down.
+    ///
+    /// # Errors
+    /// These are not the bytes of a walk.
+    pub fn resume(bytes: &[u8]) -> Result<Self, SavedError> {
+        saved::read_scan(bytes)
+    }
+
+    /// Returns the tree that is walked over.
+    #[must_use]
+    pub const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Tells whether the walk goes from the greatest key to the least.
+    #[must_use]
+    pub const fn is_reversed(&self) -> bool {
+        self.reversed
     }
 
     /// Walks on to the next run of pairs; `None` at the end.
@@ -120,142 +173,263 @@ impl Scan {
                 return Ok(Step::Missing(vec![self.tree.root]));
             };
             self.begun = true;
-            self.queue.extend(root_link(&page).filter(|_| self.ranges.len() > 0));
+            self.enter(page);
         }
         loop {
             if let Some(run) = self.next_run() {
                 return Ok(Step::Ready(Some(run)));
             }
-            let Some(link) = self.queue.front() else { return Ok(Step::Ready(None)) };
-            let Some(page) = open(source, &self.tree.config, link)? else {
+            self.leaf = None;
+            let Some((turn, above)) = self.path.split_last_mut() else { return Ok(Step::Ready(None)) };
+            let walk = Walk { ranges: &self.ranges, reversed: self.reversed };
+            let after = walk.after(above);
+            let Some(index) = walk.next_child(turn, after, &mut self.left) else {
+                self.path.pop();
+                continue;
+            };
+            let Some(page) = open_child(source, &self.tree.config, &turn.page, index, after)? else {
                 return self.missing(source);
             };
-            let Some(link) = self.queue.pop_front() else { continue };
-            let range = self.first_range(link.after.as_ref());
-            if page.level() == 0 {
-                self.leaf = Some(OpenLeaf { page, index: 0, range });
-            } else {
-                let children = self.children(&page, &link, range);
-                children.into_iter().rev().for_each(|child| self.queue.push_front(child));
-            }
+            walk.pass(turn, index);
+            self.enter(page);
         }
     }
 
-    /// Returns the first range that reaches beyond a key.
-    fn first_range(&self, after: Option<&Bytes>) -> usize {
-        after.map_or(0, |after| self.ranges.first_behind(after))
+    pub(crate) const fn walked(&self) -> &Walked {
+        &self.walked
+    }
+
+    fn enter(&mut self, page: Page) {
+        self.walked.pages += 1;
+        self.walked.bytes += page.bytes().len() as u64;
+        self.walked.height = self.walked.height.max(page.level().saturating_add(1));
+        let turn = Turn::new(page);
+        if turn.page.level() == 0 { self.leaf = Some(turn) } else { self.path.push(turn) }
     }
 
     /// Returns the next pairs of the open leaf that belong to a range.
     fn next_run(&mut self) -> Option<Run> {
         let leaf = self.leaf.as_mut()?;
-        let page = &leaf.page;
-        while let Some(from) = self.ranges.from(leaf.range).filter(|_| leaf.index < page.len()) {
-            // Ranges that end before the next pair are passed over at once.
-            if self.ranges.ends_before(leaf.range, page.key(leaf.index)) {
-                leaf.range = self.ranges.first_from(page.key(leaf.index));
-                continue;
-            }
-            let start = page.lower_bound_from(leaf.index, |key| key < from);
-            let end = page.lower_bound_from(start, |key| !self.ranges.ends_before(leaf.range, key));
-            leaf.range += 1;
-            leaf.index = end;
-            if start < end {
-                return Some(Run { page: page.clone(), pairs: start..end });
-            }
+        let walk = Walk { ranges: &self.ranges, reversed: self.reversed };
+        let pairs = walk.next_pairs(leaf, &mut self.left)?;
+        Some(Run::new(leaf.page.clone(), pairs, self.reversed))
+    }
+
+    /// Reports all pages that are missing on the way that is left.
+    fn missing<S: PageSource + ?Sized>(&self, source: &S) -> Result<Step<Option<Run>>, Error> {
+        let walk = Walk { ranges: &self.ranges, reversed: self.reversed };
+        let frontier = Frontier::default();
+        let mut search = Search { source, tree: &self.tree, walk, left: self.left.clone(), frontier };
+        for (depth, Turn { page, left }) in self.path.iter().enumerate().rev() {
+            let after = walk.after(&self.path[..depth]);
+            search.explore(Turn { page: page.clone(), left: left.clone() }, after)?;
         }
-        self.leaf = None;
-        None
+        Ok(search.frontier.into_step())
     }
 
-    /// Returns the children of a branch that ranges reach into.
-    fn children(&self, page: &Page, link: &Link, mut range: usize) -> Vec<Link> {
-        let mut children = Vec::new();
-        let mut index = 0;
-        while let Some(from) = self.ranges.from(range) {
-            index = page.lower_bound_from(index, |key| key < from);
-            if index >= page.len() {
-                break;
-            }
-            let Some(child) = page.link(index, link.after.as_ref()) else { break };
-            match &child.after {
-                Some(after) if self.ranges.ends_with(range, after) => {
-                    range = self.ranges.first_behind(after);
-                }
-                _ => {
-                    children.push(child);
-                    index += 1;
-                }
-            }
+    /// Returns the ranges that are left, in order.
+    pub(crate) fn remaining(&self) -> Vec<KeyRange> {
+        let mut ranges = self.ranges.part(self.left.clone());
+        if !self.begun {
+            return ranges;
         }
-        children
-    }
-
-    /// Opens every branch that is here, and reports all pages that are missing.
-    fn missing<S: PageSource + ?Sized>(&mut self, source: &S) -> Result<Step<Option<Run>>, Error> {
-        let mut frontier = Frontier::default();
-        let mut kept = VecDeque::with_capacity(self.queue.len());
-        while let Some(link) = self.queue.pop_front() {
-            if frontier.is_full() {
-                kept.push_back(link);
-                kept.append(&mut self.queue);
-                break;
-            }
-            if link.level == 0 {
-                if !source.contains(&link.cid)? {
-                    frontier.add(link.cid);
-                }
-                kept.push_back(link);
-                continue;
-            }
-            match open(source, &self.tree.config, &link)? {
-                None => {
-                    frontier.add(link.cid);
-                    kept.push_back(link);
-                }
-                Some(page) => {
-                    let range = self.first_range(link.after.as_ref());
-                    let children = self.children(&page, &link, range);
-                    children.into_iter().rev().for_each(|child| self.queue.push_front(child));
-                }
-            }
+        let mut turns = self.path.iter().chain(&self.leaf).rev();
+        let Some(deepest) = turns.next() else { return Vec::new() };
+        let Turn { page, left } = deepest;
+        let bound = if self.reversed { left.end } else { left.start };
+        let bound = bound.checked_sub(1).map(|before| page.key(before));
+        let bound = bound.or_else(|| turns.find_map(|turn| turn.after_taken(self.reversed)));
+        match bound.map(successor) {
+            Some(bound) if self.reversed => ranges.iter_mut().for_each(|range| range.end_at(&bound)),
+            Some(bound) => ranges.iter_mut().for_each(|range| range.begin_at(&bound)),
+            None if self.reversed => ranges.clear(),
+            None => {}
         }
-        self.queue = kept;
-        Ok(frontier.into_step())
+        ranges.retain(|range| !range.is_empty());
+        ranges
     }
-}
 
-impl Tree {
-    /// Iterates over the pairs in any of these ranges, in order, many at once. Costs the pages on the
-    /// way to the ranges and under them, each once.
-    pub fn runs<S: PageSource>(&self, source: S, ranges: Vec<KeyRange>) -> Runs<S> {
-        Runs { scan: Scan::new(*self, ranges), source }
-    }
-}
-
-/// Iterates over pairs of a tree, those of one leaf at once. After an error it ends.
-#[derive(Debug)]
-pub struct Runs<S> {
-    scan: Scan,
-    source: S,
-}
-
-impl<S: PageSource> Iterator for Runs<S> {
-    type Item = Result<Run, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = self.scan.step(&self.source).and_then(Step::complete);
-        if next.is_err() {
-            self.scan.stop();
-        }
-        next.transpose()
-    }
-}
-
-impl Scan {
     /// Ends the walk here.
     pub(crate) fn stop(&mut self) {
         (self.begun, self.leaf) = (true, None);
-        self.queue.clear();
+        self.path.clear();
+    }
+}
+
+/// Where to go next.
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    ranges: &'a Ranges,
+    reversed: bool,
+}
+
+impl Walk<'_> {
+    /// Returns the key behind which the children of a branch begin, from the branches above it.
+    fn after<'p>(&self, above: &'p [Turn]) -> Option<&'p [u8]> {
+        above.iter().rev().find_map(|turn| turn.after_taken(self.reversed))
+    }
+
+    /// Returns the next child of a branch that a range reaches into; all keys of the branch are behind
+    /// a key. Ranges that do not reach so far are passed over.
+    fn next_child(&self, turn: &Turn, after: Option<&[u8]>, ranges: &mut Range<usize>) -> Option<usize> {
+        if self.reversed {
+            self.child_before(turn, after, ranges)
+        } else {
+            self.child_behind(turn, after, ranges)
+        }
+    }
+
+    fn child_behind(&self, turn: &Turn, after: Option<&[u8]>, ranges: &mut Range<usize>) -> Option<usize> {
+        let (page, mut index) = (&turn.page, turn.left.start);
+        while ranges.start < ranges.end {
+            let from = self.ranges.from(ranges.start)?;
+            if !from.is_empty() {
+                index = page.lower_bound_from(index, |key| key < from);
+            }
+            if index >= turn.left.end {
+                return None;
+            }
+            match index.checked_sub(1).map(|before| page.key(before)).or(after) {
+                Some(after) if self.ranges.ends_with(ranges.start, after) => {
+                    ranges.start = self.ranges.first_behind(ranges.start, after);
+                }
+                _ => return Some(index),
+            }
+        }
+        None
+    }
+
+    fn child_before(&self, turn: &Turn, after: Option<&[u8]>, ranges: &mut Range<usize>) -> Option<usize> {
+        let page = &turn.page;
+        let last = turn.left.end.checked_sub(1)?;
+        while let Some(range) = ranges.end.checked_sub(1).filter(|range| *range >= ranges.start) {
+            if page.key(last) < self.ranges.from(range)? {
+                ranges.end = self.ranges.begun_by(page.key(last)).max(ranges.start);
+                continue;
+            }
+            // The last child that begins before the range ends.
+            let begins = |index: usize| match index.checked_sub(1).map(|before| page.key(before)).or(after) {
+                Some(after) => !self.ranges.ends_with(range, after),
+                None => true,
+            };
+            if begins(last) {
+                return Some(last);
+            }
+            return partition(0..last, begins).checked_sub(1);
+        }
+        None
+    }
+
+    /// Notes that a child was taken.
+    fn pass(&self, turn: &mut Turn, index: usize) {
+        if self.reversed {
+            turn.left.end = index;
+        } else {
+            turn.left.start = index + 1;
+        }
+    }
+
+    /// Takes the next pairs of a leaf that belong to a range.
+    fn next_pairs(&self, leaf: &mut Turn, ranges: &mut Range<usize>) -> Option<Range<usize>> {
+        if self.reversed { self.pairs_before(leaf, ranges) } else { self.pairs_behind(leaf, ranges) }
+    }
+
+    fn pairs_behind(&self, leaf: &mut Turn, ranges: &mut Range<usize>) -> Option<Range<usize>> {
+        let Turn { page, left } = leaf;
+        while ranges.start < ranges.end && left.start < left.end {
+            let range = ranges.start;
+            if self.ranges.ends_before(range, page.key(left.start)) {
+                ranges.start = self.ranges.first_from(range, page.key(left.start));
+                continue;
+            }
+            let from = self.ranges.from(range)?;
+            let start = if from.is_empty() {
+                left.start
+            } else {
+                page.lower_bound_from(left.start, |key| key < from)
+            };
+            left.start = start;
+            if start == left.end {
+                return None;
+            }
+            left.start = if self.ranges.ends_before(range, page.key(left.end - 1)) {
+                ranges.start += 1;
+                page.lower_bound_from(start, |key| !self.ranges.ends_before(range, key))
+            } else {
+                left.end
+            };
+            if start < left.start {
+                return Some(start..left.start);
+            }
+        }
+        None
+    }
+
+    fn pairs_before(&self, leaf: &mut Turn, ranges: &mut Range<usize>) -> Option<Range<usize>> {
+        let Turn { page, left } = leaf;
+        while let (Some(last), Some(range)) = (left.end.checked_sub(1), ranges.end.checked_sub(1))
+            && range >= ranges.start
+        {
+            let from = self.ranges.from(range)?;
+            if page.key(last) < from {
+                ranges.end = self.ranges.begun_by(page.key(last)).max(ranges.start);
+                continue;
+            }
+            let end = partition(0..left.end, |index| !self.ranges.ends_before(range, page.key(index)));
+            let start = if page.key(0) < from { page.lower_bound(from) } else { 0 };
+            left.end = start;
+            if start > 0 {
+                ranges.end = range;
+            }
+            if start < end {
+                return Some(start..end);
+            }
+        }
+        None
+    }
+}
+
+/// Returns the first place for which this does not hold, as it does for all before it.
+fn partition(places: Range<usize>, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (places.start, places.end);
+    while low < high {
+        let middle = low.midpoint(high);
+        if holds(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
+/// Looks for missing pages ahead of a walk.
+struct Search<'a, S: ?Sized> {
+    source: &'a S,
+    tree: &'a Tree,
+    walk: Walk<'a>,
+    left: Range<usize>,
+    frontier: Frontier,
+}
+
+impl<S: PageSource + ?Sized> Search<'_, S> {
+    fn explore(&mut self, mut turn: Turn, after: Option<&[u8]>) -> Result<(), Error> {
+        while !self.frontier.is_full()
+            && let Some(index) = self.walk.next_child(&turn, after, &mut self.left)
+            && let Some(cid) = turn.page.child(index)
+        {
+            // A leaf is not looked into: that it is there is enough.
+            let is_leaf = turn.page.level() == 1;
+            if is_leaf && !self.source.contains(&cid)? {
+                self.frontier.add(cid);
+            }
+            if !is_leaf {
+                match open_child(self.source, &self.tree.config, &turn.page, index, after)? {
+                    None => self.frontier.add(cid),
+                    Some(branch) => {
+                        let before = index.checked_sub(1).map(|before| turn.page.key(before));
+                        self.explore(Turn::new(branch), before.or(after))?;
+                    }
+                }
+            }
+            self.walk.pass(&mut turn, index);
+        }
+        Ok(())
     }
 }

@@ -8,12 +8,10 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-
 use crate::cid::Cid;
 use crate::config::Config;
 use crate::error::{Error, StoreError};
-use crate::page::{Link, Page, PageError};
+use crate::page::{Page, PageError};
 use crate::store::PageSource;
 
 /// A step reports at most this many missing pages at once; it reports more when these are there.
@@ -63,6 +61,10 @@ impl Frontier {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.order.len() >= MAX_FRONTIER
     }
@@ -80,17 +82,6 @@ where
     config.validate()?;
     let Some(page) = fetch(source, root)? else { return Ok(None) };
     page.within(config).map_err(Error::page(root))?;
-    Ok(Some(page))
-}
-
-/// Opens a child, and checks it against the link. `None`: it is missing.
-pub(crate) fn open<S>(source: &S, config: &Config, link: &Link) -> Result<Option<Page>, Error>
-where
-    S: PageSource + ?Sized,
-{
-    let Some(page) = fetch(source, &link.cid)? else { return Ok(None) };
-    let checked = page.within(config).and_then(|()| page.fits(link));
-    checked.and_then(|()| ends_well(&page, config, link.followed)).map_err(Error::page(&link.cid))?;
     Ok(Some(page))
 }
 
@@ -122,6 +113,49 @@ where
     Ok(Some(page))
 }
 
+/// A key of a branch.
+pub(crate) type Bound = (Page, usize);
+
+/// A child of a branch that is not opened yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Child {
+    pub(crate) cid: Cid,
+    branch: Page,
+    index: usize,
+    /// All keys of the branch are behind this one.
+    after: Option<Bound>,
+}
+
+impl Child {
+    /// Returns the children of a page, all of whose keys are behind some key; a leaf has none.
+    pub(crate) fn all<'a>(
+        branch: &'a Page,
+        after: Option<&'a Bound>,
+    ) -> impl DoubleEndedIterator<Item = Self> + 'a {
+        (0..branch.len()).filter_map(move |index| {
+            let cid = branch.child(index)?;
+            Some(Self { cid, branch: branch.clone(), index, after: after.cloned() })
+        })
+    }
+
+    /// Returns the key behind which all keys of the child are.
+    pub(crate) fn bound(&self) -> Option<Bound> {
+        match self.index.checked_sub(1) {
+            Some(before) => Some((self.branch.clone(), before)),
+            None => self.after.clone(),
+        }
+    }
+
+    /// Opens it. `None`: it is missing.
+    pub(crate) fn open<S>(&self, source: &S, config: &Config) -> Result<Option<Page>, Error>
+    where
+        S: PageSource + ?Sized,
+    {
+        let after = self.after.as_ref().map(|(branch, index)| branch.key(*index));
+        open_child(source, config, &self.branch, self.index, after)
+    }
+}
+
 /// Checks that a page is long enough if another follows it in their branch.
 fn ends_well(page: &Page, config: &Config, followed: bool) -> Result<(), PageError> {
     let short = followed && page.payload() < config.window(page.level()).0;
@@ -137,17 +171,4 @@ fn store_error(error: StoreError) -> Error {
         StoreError::Page { cid, source } => Error::Page { cid, source },
         other => Error::Store(other),
     }
-}
-
-/// Returns what the parent of a tree's top page would say of it; `None` for the empty tree.
-pub(crate) fn root_link(page: &Page) -> Option<Link> {
-    let last: Bytes = page.last_key()?;
-    Some(Link {
-        cid: *page.cid(),
-        level: page.level(),
-        count: page.count(),
-        last,
-        after: None,
-        followed: false,
-    })
 }

@@ -1,7 +1,5 @@
 //! A tree: a configuration and a root, and what can be done with them where all pages are at hand.
 
-use std::ops::RangeBounds;
-
 use bytes::Bytes;
 
 use crate::build::Builder;
@@ -14,8 +12,7 @@ use crate::get::find;
 use crate::merge::Union;
 use crate::page::Value;
 use crate::range::KeyRange;
-use crate::rank::{Rank, Select};
-use crate::scan::{Run, Scan};
+use crate::rank::{CountRange, Rank, Select};
 use crate::step::{Step, open_root};
 use crate::store::{PageSink, PageSource};
 use crate::value::ReadValue;
@@ -26,7 +23,7 @@ use crate::value::ReadValue;
 /// tree is a value: editing one makes another, and both can be read.
 ///
 /// The methods here need all pages at hand and fail with [`Error::Missing`] where one is not. The
-/// operations they drive ([`Get`](crate::Get), [`Scan`], [`Diff`], [`Edit`], [`Union`]) can wait.
+/// operations they drive ([`Get`](crate::Get), [`Scan`](crate::Scan), [`Diff`], [`Edit`], [`Union`]) can wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tree {
     /// The limits that decide where pages end.
@@ -133,11 +130,7 @@ impl Tree {
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn count_range<S: PageSource + ?Sized>(&self, source: &S, range: &KeyRange) -> Result<u64, Error> {
-        let end = match &range.to {
-            Some(to) => self.rank(source, to)?,
-            None => self.count(source)?,
-        };
-        Ok(end.saturating_sub(self.rank(source, &range.from)?))
+        CountRange::new(*self, range).step(source)?.complete()
     }
 
     /// Returns the first pair. Costs one page per level.
@@ -153,39 +146,10 @@ impl Tree {
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn last<S: PageSource + ?Sized>(&self, source: &S) -> Result<Option<(Bytes, Bytes)>, Error> {
-        match self.count(source)?.checked_sub(1) {
-            Some(last) => self.select(source, last),
+        match Select::from_end(*self, 0).step(source)?.complete()? {
+            Some((key, value)) => Ok(Some((key, read(source, value)?))),
             None => Ok(None),
         }
-    }
-
-    /// Iterates over the pairs between two bounds, in order. Costs the pages that hold them.
-    ///
-    /// ```
-    /// use prolly::{Config, MemoryStore, Tree};
-    /// let store = MemoryStore::new();
-    /// let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
-    /// let pairs: Result<Vec<_>, _> = tree.range(&store, "b"..).collect();
-    /// assert_eq!(pairs?.len(), 2);
-    /// # Ok::<(), prolly::Error>(())
-    /// ```
-    pub fn range<S, K>(&self, source: S, bounds: impl RangeBounds<K>) -> Pairs<S>
-    where
-        S: PageSource,
-        K: AsRef<[u8]>,
-    {
-        self.ranges(source, vec![KeyRange::new(&bounds)])
-    }
-
-    /// Iterates over the pairs in any of these ranges, in order.
-    pub fn ranges<S: PageSource>(&self, source: S, ranges: Vec<KeyRange>) -> Pairs<S> {
-        Pairs { scan: Scan::new(*self, ranges), source, run: None }
-    }
-
-    /// Iterates over the pairs whose keys begin with one of these prefixes, in order. The prefixes
-    /// may come in any order; a key is a prefix of itself.
-    pub fn prefixes<S: PageSource, const N: usize>(&self, source: S, prefixes: Vec<[u8; N]>) -> Pairs<S> {
-        Pairs { scan: Scan::prefixes(*self, prefixes), source, run: None }
     }
 
     /// Puts values under keys, or removes the keys given with `None`; returns the new tree.
@@ -241,40 +205,6 @@ pub fn read<S: PageSource + ?Sized>(source: &S, value: Value) -> Result<Bytes, E
     match value {
         Value::Inline(bytes) => Ok(bytes),
         linked @ Value::Linked(..) => ReadValue::new(linked).step(source)?.complete(),
-    }
-}
-
-/// Iterates over pairs of a tree. After an error it ends.
-#[derive(Debug)]
-pub struct Pairs<S> {
-    scan: Scan,
-    source: S,
-    run: Option<Run>,
-}
-
-impl<S: PageSource> Pairs<S> {
-    fn advance(&mut self) -> Result<Option<(Bytes, Bytes)>, Error> {
-        loop {
-            if let Some((key, value)) = self.run.as_mut().and_then(Run::pop) {
-                return Ok(Some((key, read(&self.source, value)?)));
-            }
-            self.run = self.scan.step(&self.source).and_then(Step::complete)?;
-            if self.run.is_none() {
-                return Ok(None);
-            }
-        }
-    }
-}
-
-impl<S: PageSource> Iterator for Pairs<S> {
-    type Item = Result<(Bytes, Bytes), Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = self.advance();
-        if next.is_err() {
-            self.scan.stop();
-        }
-        next.transpose()
     }
 }
 

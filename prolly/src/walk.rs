@@ -1,12 +1,10 @@
 //! Moving from page to page on one level of a tree.
 
-use bytes::Bytes;
-
 use crate::cid::Cid;
 use crate::config::Config;
 use crate::error::Error;
 use crate::page::Page;
-use crate::step::{open, open_root};
+use crate::step::{open_child, open_root};
 use crate::store::PageSource;
 
 /// Why a walk stopped short.
@@ -109,13 +107,11 @@ impl<'a, S: PageSource + ?Sized> LevelCursor<'a, S> {
 
     /// Opens a child of a branch whose path is the present one.
     fn enter(&mut self, branch: Page, index: usize) -> Result<(), Halt> {
-        let after: Option<Bytes> = self
-            .path
-            .iter()
-            .rev()
-            .find_map(|(above, taken)| taken.checked_sub(1).map(|before| above.key_bytes(before)));
-        if let Some(link) = branch.link(index, after.as_ref()) {
-            self.page = open(self.source, &self.config, &link)?.ok_or(Halt::Missing(link.cid))?;
+        let above = self.path.iter().rev();
+        let after = above.filter_map(|(above, taken)| Some(above.key(taken.checked_sub(1)?))).next();
+        if let Some(cid) = branch.child(index) {
+            let page = open_child(self.source, &self.config, &branch, index, after)?;
+            self.page = page.ok_or(Halt::Missing(cid))?;
         }
         self.path.push((branch, index));
         Ok(())

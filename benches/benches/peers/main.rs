@@ -4,6 +4,7 @@
 //! they are what plain storage costs. Options, behind `--`:
 //!
 //! - `--pairs N`: only this many pairs, instead of 100,000 and then 1,000,000
+//! - `--only GROUP`: only one of `gets`, `scans`, `batches`, `merges`, `proofs`, after a build
 //! - `--ten-million`: also builds, gets and diffs of 10,000,000 pairs, and the peak memory of a build
 
 mod ours;
@@ -196,16 +197,34 @@ fn main() -> Result<(), Failure> {
     for count in counts {
         run.count = count;
         let sorted = sorted_pairs(count);
-        run.builds(&sorted, FEW_ROUNDS)?;
-        run.random_build()?;
-        run.gets()?;
-        run.scans(&sorted)?;
-        run.batches(&[1, 100, 1_000, 10_000, 100_000])?;
-        run.appends()?;
-        run.merges()?;
-        run.proofs()?;
-        run.sizes()?;
-        run.peaks()?;
+        let only = after("--only").and_then(|rest| rest.first());
+        if only.is_some() {
+            run.builds(&sorted, 1)?;
+        } else {
+            run.builds(&sorted, FEW_ROUNDS)?;
+            run.random_build()?;
+        }
+        let wants = |group: &str| only.is_none_or(|only| only == group);
+        if wants("gets") {
+            run.gets()?;
+        }
+        if wants("scans") {
+            run.scans(&sorted)?;
+        }
+        if wants("batches") {
+            run.batches(&[1, 100, 1_000, 10_000, 100_000])?;
+            run.appends()?;
+        }
+        if wants("merges") {
+            run.merges()?;
+        }
+        if wants("proofs") {
+            run.proofs()?;
+        }
+        if only.is_none() {
+            run.sizes()?;
+            run.peaks()?;
+        }
     }
     if after("--ten-million").is_some() {
         run.count = 10_000_000;

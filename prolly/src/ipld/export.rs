@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use bytes::Bytes;
-
 use super::car;
 use super::error::CarError;
 use super::varint;
 use crate::cid::{CID_PREFIX, Cid};
 use crate::config::Config;
 use crate::error::Error;
-use crate::page::{Link, Page, Value};
-use crate::step::{Frontier, Step, open, open_root};
+use crate::page::{Page, Value};
+use crate::step::{Bound, Child, Frontier, Step, open_root};
 use crate::store::PageSource;
 use crate::tree::Tree;
 use crate::value::Part;
@@ -30,7 +28,7 @@ pub struct Exported {
 #[derive(Debug)]
 enum Todo {
     Root(Tree),
-    Page(Box<Link>, Config),
+    Page(Box<Child>, Config),
     Part(Part),
 }
 
@@ -38,7 +36,7 @@ impl Todo {
     const fn cid(&self) -> &Cid {
         match self {
             Self::Root(tree) => &tree.root,
-            Self::Page(link, _) => &link.cid,
+            Self::Page(child, _) => &child.cid,
             Self::Part(part) => &part.cid,
         }
     }
@@ -119,7 +117,7 @@ impl ExportCar {
     {
         let (page, config, after) = match todo {
             Todo::Root(tree) => (open_root(source, &tree.config, &tree.root)?, tree.config, None),
-            Todo::Page(link, config) => (open(source, config, link)?, *config, link.after.as_ref()),
+            Todo::Page(child, config) => (child.open(source, config)?, *config, child.bound()),
             Todo::Part(part) => return self.write_part(source, out, *part),
         };
         let Some(page) = page else { return Ok(false) };
@@ -127,15 +125,15 @@ impl ExportCar {
         if self.several {
             self.written.insert(*page.cid());
         }
-        self.push_below(&page, config, after);
+        self.push_below(&page, config, after.as_ref());
         Ok(true)
     }
 
-    fn push_below(&mut self, page: &Page, config: Config, after: Option<&Bytes>) {
+    fn push_below(&mut self, page: &Page, config: Config, after: Option<&Bound>) {
+        let children = Child::all(page, after).rev();
+        self.left.extend(children.map(|child| Todo::Page(Box::new(child), config)));
         for index in (0..page.len()).rev() {
-            if let Some(link) = page.link(index, after) {
-                self.left.push(Todo::Page(Box::new(link), config));
-            } else if let Some(Value::Linked(len, cid)) = page.value(index) {
+            if let Some(Value::Linked(len, cid)) = page.value(index) {
                 self.left.push(Todo::Part(Part::top(cid, len)));
             }
         }

@@ -41,7 +41,7 @@ impl Proof {
         if format != FORMAT {
             return Err(ProofError::Format(format));
         }
-        let config = config(&mut reader, &bytes)?;
+        let config = Config::read(&mut reader)?;
         let statement = Statement::decode(&mut reader)?;
         let count = reader.array()?;
         let mut pages = BTreeMap::new();
@@ -73,16 +73,6 @@ impl Proof {
         put_array(&mut out, self.pages.len());
         out
     }
-}
-
-/// Reads the configuration record, which stands in the proof as it stands by itself.
-fn config(reader: &mut Reader<'_>, bytes: &[u8]) -> Result<Config, ProofError> {
-    let start = reader.position();
-    reader.array_of(7)?;
-    for _ in 0..7 {
-        reader.unsigned()?;
-    }
-    Ok(Config::decode(bytes.get(start..reader.position()).unwrap_or_default())?)
 }
 
 impl Statement {

@@ -8,8 +8,8 @@ use super::{PageSource, PageStore};
 use crate::cid::Cid;
 use crate::config::Config;
 use crate::error::Error;
-use crate::page::Value;
-use crate::step::{open, open_root, root_link};
+use crate::page::{Page, Value};
+use crate::step::{Child, open_root};
 use crate::tree::Tree;
 use crate::value;
 
@@ -109,22 +109,29 @@ where
     S: PageSource + ?Sized,
 {
     let root = open_root(store, &tree.config, &tree.root)?.ok_or(Error::Missing(tree.root))?;
-    let Some(link) = root_link(&root) else {
-        marked.insert(tree.root);
-        return Ok(());
-    };
-    let mut stack = vec![link];
-    while let Some(link) = stack.pop() {
-        if !marked.insert(link.cid) {
+    marked.insert(tree.root);
+    note(store, &root, marked)?;
+    let mut stack: Vec<Child> = Child::all(&root, None).collect();
+    while let Some(child) = stack.pop() {
+        if !marked.insert(child.cid) {
             continue;
         }
-        let page = open(store, &tree.config, &link)?.ok_or(Error::Missing(link.cid))?;
-        for index in 0..page.len() {
-            if let Some(value @ Value::Linked(..)) = page.value(index) {
-                value::mark(store, &value, marked)?;
-            }
+        let page = child.open(store, &tree.config)?.ok_or(Error::Missing(child.cid))?;
+        note(store, &page, marked)?;
+        stack.extend(Child::all(&page, child.bound().as_ref()).rev());
+    }
+    Ok(())
+}
+
+/// Marks the pages of the long values of a leaf.
+fn note<S>(store: &S, page: &Page, marked: &mut HashSet<Cid>) -> Result<(), Error>
+where
+    S: PageSource + ?Sized,
+{
+    for index in 0..page.len() {
+        if let Some(value @ Value::Linked(..)) = page.value(index) {
+            value::mark(store, &value, marked)?;
         }
-        stack.extend((0..page.len()).rev().filter_map(|index| page.link(index, link.after.as_ref())));
     }
     Ok(())
 }

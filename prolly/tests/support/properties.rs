@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prolly::{
-    Diff, Edit, Get, KeyRange, MemoryStore, PageSink, PageSource, Scan, Step, Tree, Union, Value, ValueRef,
-    read,
+    CountRange, Diff, Edit, Get, GetMany, KeyRange, Measure, MemoryStore, PageSink, PageSource, Pairs,
+    Sample, Scan, Select, SelectMany, Side, Step, Tree, Union, Value, ValueRef, read,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -265,6 +265,256 @@ pub fn an_edit_completes_on_a_source_that_lacks_pages<S: PageSource + PageSink>(
     Ok(())
 }
 
+/// Runs a step again and again, and brings what it lacks.
+pub fn drive<S: PageSource, T>(
+    partial: &mut Partial<'_, S>,
+    mut step: impl FnMut(&MemoryStore) -> Result<Step<T>, prolly::Error>,
+) -> T {
+    loop {
+        match step(&partial.here).unwrap() {
+            Step::Ready(result) => return result,
+            Step::Missing(cids) => partial.fill(&cids),
+        }
+    }
+}
+
+fn owned((key, value): (&[u8], ValueRef<'_>)) -> (Vec<u8>, Value) {
+    let value = match value {
+        ValueRef::Inline(bytes) => Value::Inline(bytes.to_vec().into()),
+        ValueRef::Linked(len, cid) => Value::Linked(len, cid),
+    };
+    (key.to_vec(), value)
+}
+
+/// Walks in both directions over ranges, from a source that lacks pages, and stops after every so many
+/// runs to write the walk down and read it again.
+pub fn walks_go_either_way_and_can_be_saved<S: PageSource + PageSink>(
+    store: &S,
+    model: Model,
+    wanted: Vec<Vec<u8>>,
+    rest: usize,
+) -> Holds {
+    let tree = build(store, small(), &model);
+    let height = usize::from(tree.stats(store).unwrap().height);
+    let mut ranges: Vec<_> = wanted
+        .windows(2)
+        .step_by(2)
+        .map(|ends| KeyRange { from: ends[0].clone().into(), to: Some(ends[1].clone().into()) })
+        .collect();
+    ranges.extend(wanted.iter().step_by(3).map(|key| KeyRange::point(key)));
+    ranges.extend(wanted.iter().take(1).map(|key| KeyRange { from: key.clone().into(), to: None }));
+    for ranges in [ranges, vec![KeyRange::all()], vec![]] {
+        for reversed in [false, true] {
+            let mut expected: Vec<_> = model
+                .iter()
+                .filter(|(key, _)| ranges.iter().any(|range| range.contains(key)))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            let begin = || {
+                let scan = Scan::new(tree, ranges.clone());
+                if reversed { scan.reversed() } else { scan }
+            };
+            if reversed {
+                expected.reverse();
+            }
+            let mut partial = Partial::new(store);
+            let mut scan = begin();
+            let mut found = Vec::new();
+            let mut runs = 0;
+            while let Some(run) = drive(&mut partial, |source| scan.step(source)) {
+                prop_assert!(!run.is_empty() && run.len() == run.iter().len());
+                let borrowed: Vec<_> = run.iter().map(owned).collect();
+                let shared: Vec<_> = run.pairs().map(|(key, value)| (key.to_vec(), value)).collect();
+                prop_assert_eq!(&borrowed, &shared);
+                found.extend(shared.into_iter().map(|(k, v)| (k, read(store, v).unwrap().to_vec())));
+                runs += 1;
+                if runs % (rest + 1) == 0 {
+                    scan = Scan::resume(&scan.save().unwrap()).unwrap();
+                }
+            }
+            prop_assert_eq!(&found, &expected);
+            if rest > 1_000 {
+                prop_assert!(partial.rounds <= height, "a walk asks for a whole level at once");
+            }
+            // In the middle of a run too, and from there back.
+            let mut pairs = Pairs::new(begin(), store);
+            let first: Vec<_> = pairs.by_ref().take(rest % 50).map(|pair| pair.unwrap().0).collect();
+            let resumed = Pairs::new(Scan::resume(&pairs.save().unwrap()).unwrap(), store);
+            let then: Vec<_> = resumed.map(|pair| pair.unwrap().0).collect();
+            let mut back: Vec<_> = pairs.reversed().map(|pair| pair.unwrap().0).collect();
+            back.reverse();
+            prop_assert_eq!(&then, &back);
+            let all: Vec<_> = first.iter().chain(&then).map(|key| key.to_vec()).collect();
+            prop_assert_eq!(all, expected.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
+        }
+    }
+    Ok(())
+}
+
+/// Many keys and many places at once, a sample, a count, and the measure, from a source that lacks pages.
+pub fn many_at_once_equal_the_model<S: PageSource + PageSink>(
+    store: &S,
+    model: Model,
+    wanted: Vec<Vec<u8>>,
+    seed: u64,
+) -> Holds {
+    let tree = build(store, small(), &model);
+    let stats = tree.verify(store).unwrap();
+    let height = usize::from(stats.height);
+    let pairs: Vec<_> = model.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let bytes =
+        |(key, value): &(bytes::Bytes, Value)| (key.to_vec(), read(store, value.clone()).unwrap().to_vec());
+
+    let mut partial = Partial::new(store);
+    let mut get = GetMany::new(tree, wanted.clone());
+    let found = drive(&mut partial, |source| get.step(source));
+    prop_assert!(partial.rounds <= height);
+    let found: Vec<_> =
+        found.into_iter().map(|value| value.map(|value| read(store, value).unwrap().to_vec())).collect();
+    prop_assert_eq!(&found, &wanted.iter().map(|key| model.get(key).cloned()).collect::<Vec<_>>());
+    let whole = tree.get_many(store, wanted.clone()).unwrap();
+    prop_assert_eq!(found, whole.into_iter().map(|v| v.map(|v| v.to_vec())).collect::<Vec<_>>());
+
+    let places: Vec<u64> = (0..20).map(|n| seed.rotate_left(n * 3) % (pairs.len() as u64 + 3)).collect();
+    let mut partial = Partial::new(store);
+    let mut select = SelectMany::new(tree, places.clone());
+    let found = drive(&mut partial, |source| select.step(source));
+    prop_assert!(partial.rounds <= height);
+    let places: BTreeSet<u64> = places.into_iter().collect();
+    let expected: Vec<_> =
+        places.iter().filter_map(|place| pairs.get(usize::try_from(*place).unwrap()).cloned()).collect();
+    prop_assert_eq!(found.iter().map(bytes).collect::<Vec<_>>(), expected);
+    for place in places {
+        let mut partial = Partial::new(store);
+        let mut select = Select::from_end(tree, place);
+        let found = drive(&mut partial, |source| select.step(source));
+        let expected = usize::try_from(place).ok().and_then(|place| pairs.iter().rev().nth(place).cloned());
+        prop_assert_eq!(found.as_ref().map(bytes), expected);
+    }
+
+    let amount = usize::try_from(seed % 60).unwrap();
+    let mut partial = Partial::new(store);
+    let mut sample = Sample::new(tree, seed, amount);
+    let found = drive(&mut partial, |source| sample.step(source));
+    prop_assert!(partial.rounds <= height);
+    let found: Vec<_> = found.iter().map(bytes).collect();
+    prop_assert_eq!(found.len(), amount.min(pairs.len()));
+    prop_assert!(found.windows(2).all(|two| two[0].0 < two[1].0));
+    prop_assert!(found.iter().all(|(key, value)| model.get(key) == Some(value)));
+    let again: Vec<_> = tree.sample(store, seed, amount).unwrap();
+    prop_assert_eq!(found, again.into_iter().map(|(k, v)| (k.to_vec(), v.to_vec())).collect::<Vec<_>>());
+
+    for ends in wanted.windows(2) {
+        for range in [
+            KeyRange { from: ends[0].clone().into(), to: Some(ends[1].clone().into()) },
+            KeyRange { from: ends[0].clone().into(), to: None },
+        ] {
+            let mut partial = Partial::new(store);
+            let mut count = CountRange::new(tree, &range);
+            let found = drive(&mut partial, |source| count.step(source));
+            let expected = model.keys().filter(|key| range.contains(key)).count() as u64;
+            prop_assert_eq!(found, expected);
+            prop_assert!(partial.rounds <= height && partial.here.len() <= 2 * height);
+        }
+    }
+
+    let mut partial = Partial::new(store);
+    let mut measure = Measure::new(tree);
+    let measured = drive(&mut partial, |source| measure.step(source));
+    prop_assert_eq!(measured, stats);
+    prop_assert!(partial.rounds <= height);
+    prop_assert_eq!(stats.pages, partial.here.len() as u64);
+    prop_assert_eq!(
+        (stats.pairs, stats.long_values),
+        (pairs.len() as u64, pairs.iter().filter(|(_, value)| value.len() > 50).count() as u64,)
+    );
+    let pages = partial.here.cids().into_iter().map(|cid| partial.here.load(&cid).unwrap().unwrap().len());
+    prop_assert_eq!(stats.bytes, pages.sum::<usize>() as u64);
+    Ok(())
+}
+
+/// Comparisons of a range, of one side, from a source that lacks pages, stopped and gone on with.
+pub fn diffs_can_be_narrowed_and_saved<S: PageSource + PageSink>(
+    store: &S,
+    start: Model,
+    left: Batch,
+    right: Batch,
+    ends: (Vec<u8>, Option<Vec<u8>>),
+    rest: usize,
+) -> Holds {
+    let (mut a, mut b) = (start.clone(), start);
+    apply(&mut a, &left);
+    apply(&mut b, &right);
+    let (left, right) = (build(store, small(), &a), build(store, small(), &b));
+    let range = KeyRange { from: ends.0.into(), to: ends.1.map(Into::into) };
+    let bytes = |value: &Option<Value>| value.clone().map(|value| read(store, value).unwrap().to_vec());
+    for range in [KeyRange::all(), range] {
+        for side in [None, Some(Side::Left), Some(Side::Right)] {
+            let mut expected = model_diff(&a, &b);
+            expected.retain(|key, (left, right)| {
+                let wanted = match side {
+                    None => true,
+                    Some(Side::Left) => left.is_some(),
+                    Some(Side::Right) => right.is_some(),
+                };
+                wanted && range.contains(key)
+            });
+            let begin = || {
+                let diff = Diff::new(left, right).unwrap().within(range.clone());
+                if let Some(side) = side { diff.only(side) } else { diff }
+            };
+            let mut diff = begin();
+            let mut partial = Partial::new(store);
+            let mut found = Vec::new();
+            while let Some(change) = drive(&mut partial, |source| diff.step(source)) {
+                found.push((change.key.to_vec(), (bytes(&change.left), bytes(&change.right))));
+                if found.len() % (rest + 1) == 0 {
+                    diff = Diff::resume(&diff.save().unwrap()).unwrap();
+                }
+            }
+            prop_assert_eq!(found, expected.clone().into_iter().collect::<Vec<_>>());
+            // Nothing is left of one that has ended.
+            let mut ended = Diff::resume(&diff.save().unwrap()).unwrap();
+            prop_assert_eq!(ended.step(store).unwrap(), Step::Ready(None));
+            // No page is read that lies wholly outside the range, nor one of both trees.
+            let counting = prolly::Counting::new(store);
+            let mut diff = begin();
+            while diff.step(&counting).unwrap().complete().unwrap().is_some() {}
+            let inside = |tree: &Tree| pages_meeting(tree, store, &range);
+            let (a, b) = (inside(&left), inside(&right));
+            let mut allowed: BTreeSet<_> = a.symmetric_difference(&b).copied().collect();
+            if left.root != right.root && !range.is_empty() {
+                allowed.extend([left.root, right.root]);
+            }
+            for cid in counting.cids() {
+                prop_assert!(allowed.contains(&cid) || range.is_empty(), "a page too many was read");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The addresses of the pages in which a key of a range could stand.
+fn pages_meeting(tree: &Tree, source: &impl PageSource, range: &KeyRange) -> BTreeSet<prolly::Cid> {
+    let mut met = BTreeSet::new();
+    for pages in super::levels(tree, source) {
+        let mut after: Option<Vec<u8>> = None;
+        for page in pages.iter().filter(|page| !page.is_empty()) {
+            let last = page.key(page.len() - 1).to_vec();
+            // The least key behind the page before.
+            let first = after.map_or(Vec::new(), |mut after| {
+                after.push(0);
+                after
+            });
+            if last >= range.from.to_vec() && range.to.as_ref().is_none_or(|to| first < to.to_vec()) {
+                met.insert(*page.cid());
+            }
+            after = Some(last);
+        }
+    }
+    met
+}
+
 /// Runs every property over a store: `$store` is evaluated for each case.
 #[allow(unused_macros, reason = "every test file uses its own part")]
 macro_rules! properties {
@@ -301,6 +551,29 @@ macro_rules! properties {
         right in $crate::support::batch(30),
         wanted in $crate::support::key()) {
                 $crate::support::properties::operations_complete_on_a_source_that_lacks_pages($store, start, left, right, wanted)?;
+            }
+
+            #[test]
+            fn walks_go_either_way_and_can_be_saved(model in $crate::support::model(300),
+        wanted in proptest::collection::vec($crate::support::key(), 1..20),
+        rest in proptest::prop_oneof![0usize..60, proptest::prelude::Just(10_000)]) {
+                $crate::support::properties::walks_go_either_way_and_can_be_saved($store, model, wanted, rest)?;
+            }
+
+            #[test]
+            fn many_at_once_equal_the_model(model in $crate::support::model(300),
+        wanted in proptest::collection::vec($crate::support::key(), 0..20),
+        seed in proptest::prelude::any::<u64>()) {
+                $crate::support::properties::many_at_once_equal_the_model($store, model, wanted, seed)?;
+            }
+
+            #[test]
+            fn diffs_can_be_narrowed_and_saved(start in $crate::support::model(300),
+        left in $crate::support::batch(40),
+        right in $crate::support::batch(40),
+        ends in ($crate::support::key(), proptest::option::of($crate::support::key())),
+        rest in 0usize..10) {
+                $crate::support::properties::diffs_can_be_narrowed_and_saved($store, start, left, right, ends, rest)?;
             }
 
             #[test]
