@@ -3,19 +3,21 @@
 use bytes::Bytes;
 
 use crate::config::Config;
-use crate::diff::{Change, Diff};
+use crate::diff::{Change, Diff, Side};
 use crate::edit::{Edit, Put};
 use crate::error::Error;
 use crate::page::Value;
-use crate::step::Step;
+use crate::step::{Frontier, Step};
 use crate::store::{PageSink, PageSource};
 use crate::tree::Tree;
-use crate::value;
+use crate::value::{self, ReadValue};
 
 /// Makes the union of two trees: all pairs of both, in steps.
 ///
 /// Where both have a key with different values, the resolver says which value the union has. It
-/// must not depend on which tree is left and which is right, or the union will. Costs what differs.
+/// must not depend on which tree is left and which is right, or the union will. Costs the pages in
+/// which the trees differ, and what editing the left tree costs; subtrees that only the left tree has are
+/// not read. Memory: every pair that the left tree lacks.
 ///
 /// ```
 /// use prolly::{Config, MemoryStore, Step, Tree, Union};
@@ -31,9 +33,11 @@ pub struct Union<R> {
     left: Tree,
     diff: Diff,
     resolve: R,
+    /// What the right tree has and the left has not; all is known when the comparison has ended.
+    changes: Vec<Change>,
+    compared: bool,
+    /// What to write into the left tree, one for every change that is decided.
     puts: Vec<Put>,
-    /// A change whose values are still being read.
-    pending: Option<Change>,
     edit: Option<Edit>,
 }
 
@@ -43,8 +47,9 @@ impl<R: FnMut(&[u8], Bytes, Bytes) -> Bytes> Union<R> {
     /// # Errors
     /// [`Error::ConfigMismatch`]: the trees have different configurations.
     pub fn new(left: Tree, right: Tree, resolve: R) -> Result<Self, Error> {
-        let diff = Diff::new(left, right)?;
-        Ok(Self { left, diff, resolve, puts: Vec::new(), pending: None, edit: None })
+        let diff = Diff::new(left, right)?.only(Side::Right);
+        let (changes, puts) = (Vec::new(), Vec::new());
+        Ok(Self { left, diff, resolve, changes, compared: false, puts, edit: None })
     }
 
     /// Goes on. The sink is the store of the left tree; the union's new pages go there.
@@ -56,61 +61,65 @@ impl<R: FnMut(&[u8], Bytes, Bytes) -> Bytes> Union<R> {
         S: PageSource + ?Sized,
         W: PageSink + ?Sized,
     {
-        loop {
-            if let Some(edit) = &mut self.edit {
-                return edit.step(source, sink);
-            }
-            if let Some(change) = &self.pending {
-                match decide(&self.left.config, change, &mut self.resolve, source, sink)? {
-                    Step::Missing(cids) => return Ok(Step::Missing(cids)),
-                    Step::Ready(put) => self.puts.extend(put),
-                }
-                self.pending = None;
-            }
+        if let Some(edit) = &mut self.edit {
+            return edit.step(source, sink);
+        }
+        while !self.compared {
             match self.diff.step(source)? {
                 Step::Missing(cids) => return Ok(Step::Missing(cids)),
-                Step::Ready(Some(change)) => self.pending = Some(change),
-                Step::Ready(None) => {
-                    self.edit = Some(Edit::of_values(self.left, std::mem::take(&mut self.puts)));
-                }
+                Step::Ready(Some(change)) => self.changes.push(change),
+                Step::Ready(None) => self.compared = true,
             }
         }
+        while let Some(change) = self.changes.get(self.puts.len()) {
+            let Some(value) = decide(&self.left.config, change, &mut self.resolve, source, sink)? else {
+                return self.missing(source);
+            };
+            self.puts.push(Put { key: change.key.clone(), value: Some(value) });
+        }
+        let edit = Edit::of_values(self.left, std::mem::take(&mut self.puts));
+        self.edit.insert(edit).step(source, sink)
+    }
+
+    /// Reports the pages of all values that are still needed and missing.
+    fn missing<S: PageSource + ?Sized>(&self, source: &S) -> Result<Step<Tree>, Error> {
+        let mut frontier = Frontier::default();
+        for change in self.changes.iter().skip(self.puts.len()) {
+            if frontier.is_full() {
+                break;
+            }
+            for value in change.left.iter().chain(&change.right) {
+                value::missing(source, value, &mut frontier)?;
+            }
+        }
+        Ok(frontier.into_step())
     }
 }
 
-/// Returns what to write into the left tree.
+/// Returns what to write into the left tree. `None`: a page of a value is missing.
 fn decide<S, W>(
     config: &Config,
     change: &Change,
     resolve: &mut impl FnMut(&[u8], Bytes, Bytes) -> Bytes,
     source: &S,
     sink: &W,
-) -> Result<Step<Option<Put>>, Error>
+) -> Result<Option<Value>, Error>
 where
     S: PageSource + ?Sized,
     W: PageSink + ?Sized,
 {
-    let put = |value| Ok(Step::Ready(Some(Put { key: change.key.clone(), value: Some(value) })));
-    match (&change.left, &change.right) {
-        (_, None) => Ok(Step::Ready(None)),
-        (None, Some(right)) => match value::copy(source, sink, right)? {
-            Step::Missing(cids) => Ok(Step::Missing(cids)),
-            Step::Ready(()) => put(right.clone()),
-        },
-        (Some(left), Some(right)) => match (read(left, source)?, read(right, source)?) {
+    let read = |value: &Value| ReadValue::new(value.clone()).step(source);
+    Ok(match (&change.left, &change.right) {
+        (Some(left), Some(right)) => match (read(left)?, read(right)?) {
             (Step::Ready(left), Step::Ready(right)) => {
-                let value = resolve(&change.key, left, right);
-                put(value::place(sink, config, value)?)
+                Some(value::place(sink, config, resolve(&change.key, left, right))?)
             }
-            (Step::Missing(mut left), Step::Missing(right)) => {
-                left.extend(right);
-                Ok(Step::Missing(left))
-            }
-            (Step::Missing(cids), _) | (_, Step::Missing(cids)) => Ok(Step::Missing(cids)),
+            _ => None,
         },
-    }
-}
-
-fn read<S: PageSource + ?Sized>(value: &Value, source: &S) -> Result<Step<Bytes>, Error> {
-    value::ReadValue::new(value.clone()).step(source)
+        (Some(value), None) | (None, Some(value)) => match value::copy(source, sink, value)? {
+            Step::Ready(()) => Some(value.clone()),
+            Step::Missing(_) => None,
+        },
+        (None, None) => None,
+    })
 }

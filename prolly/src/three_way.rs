@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::page::Value;
 use crate::range::KeyRange;
 use crate::scan::Scan;
-use crate::step::Step;
+use crate::step::{Frontier, Step};
 use crate::store::{PageSink, PageSource};
 use crate::tree::Tree;
 use crate::value::{self, ReadValue};
@@ -139,58 +139,104 @@ impl<R: FnMut(&[u8], Conflict) -> Resolution> Merge<R> {
             }
         }
         while self.decided.0 < self.changes.len() {
-            if let Step::Missing(cids) = self.decide(source, sink)? {
-                return Ok(Step::Missing(cids));
+            if !self.decide(source, sink)? {
+                return self.missing(source);
             }
         }
         let edit = Edit::of_values(self.left, std::mem::take(&mut self.puts));
         self.edit.insert(edit).step(source, sink)
     }
 
-    /// Decides the next change, if the values it needs are here.
-    fn decide<S, W>(&mut self, source: &S, sink: &W) -> Result<Step<()>, Error>
+    /// Reports the pages of all values that are still needed and missing.
+    fn missing<S: PageSource + ?Sized>(&self, source: &S) -> Result<Step<Tree>, Error> {
+        let mut frontier = Frontier::default();
+        let (next, mut place) = self.decided;
+        for change in self.changes.iter().skip(next) {
+            if frontier.is_full() {
+                break;
+            }
+            let left = self.left_value(change, place);
+            let values = match Case::of(change, left) {
+                Case::Right => [None, None, change.right.as_ref()],
+                Case::Same => [None; 3],
+                Case::Both => [change.left.as_ref(), left, change.right.as_ref()],
+            };
+            for value in values.into_iter().flatten() {
+                value::missing(source, value, &mut frontier)?;
+            }
+            place += usize::from(left.is_some());
+        }
+        Ok(frontier.into_step())
+    }
+
+    fn left_value(&self, change: &Change, place: usize) -> Option<&Value> {
+        let found = self.found.get(place).filter(|(key, _)| *key == change.key);
+        found.map(|(_, value)| value)
+    }
+
+    /// Decides the next change. `false`: a page of a value that it needs is missing.
+    fn decide<S, W>(&mut self, source: &S, sink: &W) -> Result<bool, Error>
     where
         S: PageSource + ?Sized,
         W: PageSink + ?Sized,
     {
         let (next, place) = self.decided;
-        let Some(Change { key, left: base, right }) = self.changes.get(next) else {
-            return Ok(Step::Ready(()));
-        };
-        let found = self.found.get(place).filter(|(found, _)| found == key);
-        let left = found.map(|(_, value)| value);
-        let value = if left == base.as_ref() {
-            if let Some(Step::Missing(cids)) =
-                right.as_ref().map(|right| value::copy(source, sink, right)).transpose()?
-            {
-                return Ok(Step::Missing(cids));
+        let Some(change) = self.changes.get(next) else { return Ok(true) };
+        let left = self.left_value(change, place);
+        let has_left = left.is_some();
+        let put = match Case::of(change, left) {
+            Case::Same => None,
+            Case::Right => {
+                let copied =
+                    change.right.as_ref().map(|right| value::copy(source, sink, right)).transpose()?;
+                if let Some(Step::Missing(_)) = copied {
+                    return Ok(false);
+                }
+                Some(change.right.clone())
             }
-            Some(right.clone())
-        } else if left == right.as_ref() {
-            None
-        } else {
-            let mut values = [None, None, None];
-            let mut missing = Vec::new();
-            for (value, bytes) in [base.as_ref(), left, right.as_ref()].into_iter().zip(&mut values) {
-                match value.map(|value| ReadValue::new(value.clone()).step(source)).transpose()? {
-                    Some(Step::Missing(cids)) => missing.extend(cids),
-                    Some(Step::Ready(read)) => *bytes = Some(read),
-                    None => {}
+            Case::Both => {
+                let mut values = [None, None, None];
+                let sides = [change.left.as_ref(), left, change.right.as_ref()];
+                for (value, bytes) in sides.into_iter().zip(&mut values) {
+                    match value.map(|value| ReadValue::new(value.clone()).step(source)).transpose()? {
+                        Some(Step::Missing(_)) => return Ok(false),
+                        Some(Step::Ready(read)) => *bytes = Some(read),
+                        None => {}
+                    }
+                }
+                let [base, left, right] = values;
+                match (self.resolve)(&change.key, Conflict { base, left, right }) {
+                    Resolution::Put(merged) => Some(Some(value::place(sink, &self.left.config, merged)?)),
+                    Resolution::Remove => Some(None),
+                    Resolution::Refuse => return Err(Error::Conflict { key: change.key.clone() }),
                 }
             }
-            if !missing.is_empty() {
-                return Ok(Step::Missing(missing));
-            }
-            let [base, left, right] = values;
-            match (self.resolve)(key, Conflict { base, left, right }) {
-                Resolution::Put(merged) => Some(Some(value::place(sink, &self.left.config, merged)?)),
-                Resolution::Remove => Some(None),
-                Resolution::Refuse => return Err(Error::Conflict { key: key.clone() }),
-            }
         };
-        self.puts.extend(value.map(|value| Put { key: key.clone(), value }));
-        self.decided = (next + 1, place + usize::from(found.is_some()));
-        Ok(Step::Ready(()))
+        self.puts.extend(put.map(|value| Put { key: change.key.clone(), value }));
+        self.decided = (next + 1, place + usize::from(has_left));
+        Ok(true)
+    }
+}
+
+/// What a change of the right side meets on the left.
+enum Case {
+    /// The left side did not change the key: the right value is taken.
+    Right,
+    /// The left side made the same change.
+    Same,
+    /// Both changed it, each in its own way.
+    Both,
+}
+
+impl Case {
+    fn of(change: &Change, left: Option<&Value>) -> Self {
+        if left == change.left.as_ref() {
+            Self::Right
+        } else if left == change.right.as_ref() {
+            Self::Same
+        } else {
+            Self::Both
+        }
     }
 }
 

@@ -201,6 +201,30 @@ where
     })
 }
 
+/// Reports the missing pages of a value, as far as they are known.
+pub(crate) fn missing<S>(source: &S, value: &Value, frontier: &mut Frontier) -> Result<(), Error>
+where
+    S: PageSource + ?Sized,
+{
+    let Value::Linked(len, cid) = value else { return Ok(()) };
+    let mut left = vec![Part::top(*cid, *len)];
+    while let Some(part) = left.pop().filter(|_| !frontier.is_full()) {
+        let page = match part.below() {
+            Some(_) => source.load(&part.cid)?,
+            None => source.contains(&part.cid)?.then(Bytes::new),
+        };
+        match (page, part.below()) {
+            (None, _) => frontier.add(part.cid),
+            (Some(page), Some(below)) => {
+                let parts = part.open(below, &page).map_err(Error::page(&part.cid))?;
+                left.extend(parts.into_iter().rev());
+            }
+            (Some(_), None) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Marks the pages of a long value. Those that hold its bytes must be there, but are not read.
 pub(crate) fn mark<S>(source: &S, value: &Value, marked: &mut HashSet<Cid>) -> Result<(), Error>
 where

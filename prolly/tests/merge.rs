@@ -7,6 +7,7 @@ mod support;
 use bytes::Bytes;
 use prolly::{
     Config, Conflict, Counting, Layered, MemoryStore, Merge, PageSink, PageSource, Resolution, Step, Tree,
+    Union,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -152,4 +153,43 @@ fn equal_sides_are_not_read() {
     let side = base.edit(&store, [("a", Some("2"))]).unwrap();
     let nothing = MemoryStore::new();
     assert_eq!(side.merge(&base, &side, &nothing, &nothing, resolve).unwrap(), side);
+}
+
+/// Pairs with values out of line, each of several pages that partly repeat.
+fn long_values(seed: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
+    (0..30u8).map(|n| (vec![n], [vec![8; 20_000], vec![seed; usize::from(n) * 700]].concat())).collect()
+}
+
+#[test]
+fn all_long_values_that_a_merge_needs_are_asked_for_at_once() {
+    let full = MemoryStore::new();
+    let build = |pairs: Vec<(Vec<u8>, Vec<u8>)>| Tree::build(&full, small(), pairs).unwrap();
+    let (base, left, right) = (build(vec![]), build(long_values(1)), build(long_values(2)));
+    let height = usize::from(left.stats(&full).unwrap().height.max(right.stats(&full).unwrap().height));
+
+    let mut partial = Partial::new(&full);
+    let mut union = Union::new(left, right, |_, a, b| a.max(b)).unwrap();
+    let sink = MemoryStore::new();
+    let both = loop {
+        match union.step(&partial.here, &sink).unwrap() {
+            Step::Ready(tree) => break tree,
+            Step::Missing(cids) => partial.fill(&cids),
+        }
+    };
+    assert_eq!(both, left.union(&right, &full, &full, |_, a, b| a.max(b)).unwrap());
+    // The levels of the tree, and the two levels of a value.
+    assert!(partial.rounds <= height + 2, "{} rounds", partial.rounds);
+
+    let mut partial = Partial::new(&full);
+    let larger = |_: &[u8], both: Conflict| both.left.max(both.right).into();
+    let mut merge = Merge::new(base, left, right, larger).unwrap();
+    let merged = loop {
+        match merge.step(&partial.here, &sink).unwrap() {
+            Step::Ready(tree) => break tree,
+            Step::Missing(cids) => partial.fill(&cids),
+        }
+    };
+    assert_eq!(merged, both);
+    // First what the right side changed, then the same places on the left.
+    assert!(partial.rounds <= 2 * height + 2, "{} rounds", partial.rounds);
 }
