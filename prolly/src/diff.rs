@@ -6,8 +6,8 @@
 //! left is opened, level by level, until the leaves, which are compared pair by pair. So exactly the
 //! pages are read that one tree has and the other has not.
 
-mod leaves;
-mod segment;
+pub(crate) mod leaves;
+pub(crate) mod segment;
 
 use std::collections::VecDeque;
 

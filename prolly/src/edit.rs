@@ -6,24 +6,26 @@
 //! rule could have looked ahead to the change, until a new page ends where an old one ended. The
 //! pages that went and the pages that came are the batch for the level above.
 
-use std::collections::VecDeque;
+mod level;
 
 use bytes::Bytes;
 
 use crate::build::{Builder, check_key};
 use crate::cbor;
-use crate::chunker::{LevelWriter, NewPage, count_error};
 use crate::cid::Cid;
-use crate::config::{BRANCH_PAIR_BYTES, Config};
+use crate::config::Config;
 use crate::error::Error;
 use crate::page::Value;
+use crate::patchwork::{PatchCursor, Splices};
 use crate::range::KeyRange;
 use crate::scan::Scan;
-use crate::step::Step;
+use crate::step::{Frontier, Step};
 use crate::store::{PageSink, PageSource};
 use crate::tree::Tree;
 use crate::value;
-use crate::walk::{Halt, LevelCursor};
+use crate::walk::Halt;
+
+use self::level::LevelRun;
 
 /// Puts and removes pairs of a tree, in steps.
 ///
@@ -45,6 +47,8 @@ pub struct Edit {
     tree: Tree,
     /// In order of keys.
     puts: Vec<Put>,
+    /// Stretches that are taken from another tree; no put lies in one.
+    splices: Option<Splices>,
 }
 
 /// A pair to write; without a value, a key to remove.
@@ -83,12 +87,19 @@ impl Edit {
                 same
             });
         }
-        Ok(Self { tree, puts })
+        Ok(Self { tree, puts, splices: None })
     }
 
     /// Begins a batch that is in order already.
     pub(crate) const fn of_values(tree: Tree, puts: Vec<Put>) -> Self {
-        Self { tree, puts }
+        Self { tree, puts, splices: None }
+    }
+
+    /// Takes stretches of another tree over, unread but for the pages at their ends. The trees are of one
+    /// height and configuration; at the ends of a stretch pages of both trees end, or one has no more.
+    pub(crate) fn with_splices(mut self, splices: Splices) -> Self {
+        self.splices = Some(splices).filter(|splices| !splices.stretches.is_empty());
+        self
     }
 
     /// Applies the batch, if all pages are here; new pages go to the sink.
@@ -101,7 +112,7 @@ impl Edit {
         W: PageSink + ?Sized,
     {
         self.place_values(sink)?;
-        match apply(&self.tree, &self.puts, source, sink) {
+        match apply(&self.tree, &self.puts, self.splices.as_ref(), source, sink) {
             Ok(tree) => Ok(Step::Ready(tree)),
             Err(Halt::Failed(error)) => Err(error),
             Err(Halt::Missing(cid)) => self.missing(cid, source),
@@ -120,22 +131,43 @@ impl Edit {
     /// Reports the missing pages on the way to all keys of the batch; when these are there, the one
     /// that is needed beside them.
     fn missing<S: PageSource + ?Sized>(&self, cid: Cid, source: &S) -> Result<Step<Tree>, Error> {
-        let keys = self.puts.iter().map(|put| KeyRange::point(&put.key)).collect();
-        let mut scan = Scan::new(self.tree, keys);
-        loop {
-            match scan.step(source)? {
-                Step::Ready(Some(_)) => {}
-                Step::Ready(None) => return Ok(Step::Missing(vec![cid])),
-                Step::Missing(cids) => return Ok(Step::Missing(cids)),
+        let seams = || self.splices.iter().flat_map(Splices::seams);
+        let keys = self.puts.iter().map(|put| &put.key).chain(seams());
+        let mut scans = vec![Scan::new(self.tree, keys.map(|key| KeyRange::point(key)).collect())];
+        let seams = seams().map(|key| KeyRange::point(key)).collect();
+        scans.extend(self.splices.as_ref().map(|splices| Scan::new(splices.right, seams)));
+        let mut frontier = Frontier::default();
+        for mut scan in scans {
+            loop {
+                match scan.step(source)? {
+                    Step::Ready(Some(_)) => {}
+                    Step::Ready(None) => break,
+                    Step::Missing(cids) => {
+                        cids.into_iter().for_each(|cid| frontier.add(cid));
+                        break;
+                    }
+                }
             }
         }
+        if frontier.is_empty() {
+            frontier.add(cid);
+        }
+        Ok(frontier.into_step())
     }
 }
 
-/// An item of one level to put, or to remove.
+/// A change of one level.
 struct ItemEdit {
     key: Bytes,
-    new: Option<Item>,
+    change: ItemChange,
+}
+
+enum ItemChange {
+    Put(Item),
+    Remove,
+    /// Nothing, but behind the item with this key, or where it would stand, pages are another tree's: the
+    /// ends of those before it are to be decided anew.
+    Seam,
 }
 
 /// A value or a link, as it stands in a page, and how many pairs it stands for.
@@ -154,38 +186,69 @@ struct Child {
 
 impl ItemEdit {
     fn of_put(put: &Put) -> Self {
-        let new = put.value.as_ref().map(|value| {
+        let change = put.value.as_ref().map_or(ItemChange::Remove, |value| {
             let mut encoded = Vec::new();
             value::encode(&mut encoded, value);
-            Item { encoded: encoded.into(), count: 1 }
+            ItemChange::Put(Item { encoded: encoded.into(), count: 1 })
         });
-        Self { key: put.key.clone(), new }
+        Self { key: put.key.clone(), change }
     }
 
     fn of_child(child: Child) -> Self {
         let mut encoded = Vec::with_capacity(cbor::LINK_BYTES);
         cbor::put_link(&mut encoded, &child.cid);
-        Self { key: child.last, new: Some(Item { encoded: encoded.into(), count: child.count }) }
+        Self {
+            key: child.last,
+            change: ItemChange::Put(Item { encoded: encoded.into(), count: child.count }),
+        }
     }
 }
 
-fn apply<S, W>(tree: &Tree, puts: &[Put], source: &S, sink: &W) -> Result<Tree, Halt>
+/// Adds the seams to the changes of a level, which are in order.
+fn with_seams(edits: Vec<ItemEdit>, splices: Option<&Splices>) -> Vec<ItemEdit> {
+    let Some(splices) = splices else { return edits };
+    let mut all = Vec::with_capacity(edits.len() + 2 * splices.stretches.len());
+    let mut edits = edits.into_iter().peekable();
+    for seam in splices.seams() {
+        while let Some(edit) = edits.next_if(|edit| edit.key <= *seam) {
+            all.push(edit);
+        }
+        all.push(ItemEdit { key: seam.clone(), change: ItemChange::Seam });
+    }
+    all.extend(edits);
+    all
+}
+
+fn apply<S, W>(
+    tree: &Tree,
+    puts: &[Put],
+    splices: Option<&Splices>,
+    source: &S,
+    sink: &W,
+) -> Result<Tree, Halt>
 where
     S: PageSource + ?Sized,
     W: PageSink + ?Sized,
 {
-    let mut edits: Vec<ItemEdit> = puts.iter().map(ItemEdit::of_put).collect();
+    let mut edits = with_seams(puts.iter().map(ItemEdit::of_put).collect(), splices);
     let mut level = 0;
     while !edits.is_empty() {
-        let cursor = LevelCursor::new(source, tree.config, &tree.root, level)?;
+        let cursor = PatchCursor::new(source, tree, splices, level)?;
         let (top, total) = (cursor.root().level(), cursor.root().count());
-        if total == 0 {
-            return Ok(build(tree.config, 0, edits, sink)?);
+        if cursor.is_empty() {
+            return Ok(build(tree.config, level, edits, sink)?);
         }
         let mut run = LevelRun::new(cursor, tree.config, level, &edits, sink);
-        run.run()?;
-        let LevelRun { gone, mut come, .. } = run;
-        if gone.iter().map(|page| page.count).sum::<u64>() == total {
+        if splices.is_some() && level == top {
+            // The level above is nobody's yet.
+            run.run_all()?;
+        } else {
+            run.run()?;
+        }
+        let LevelRun { gone, mut come, anew, .. } = run;
+        // In a patchwork nobody knows how many pairs there were.
+        let all = || splices.is_none() && gone.iter().map(|page| page.count).sum::<u64>() == total;
+        if anew || all() {
             if come.len() <= 1 {
                 let only = come.pop().map(|page| Tree::new(tree.config, page.cid));
                 return Ok(only.map_or_else(|| Tree::empty(sink, tree.config), Ok)?);
@@ -195,7 +258,7 @@ where
                 return Ok(build(tree.config, level + 1, children, sink)?);
             }
         }
-        edits = replacements(gone, come);
+        edits = with_seams(replacements(gone, come), splices);
         level += 1;
     }
     Ok(*tree)
@@ -210,7 +273,7 @@ fn build<W: PageSink + ?Sized>(
 ) -> Result<Tree, Error> {
     let mut builder = Builder::from_level(sink, config, level);
     for edit in items {
-        if let Some(item) = edit.new {
+        if let ItemChange::Put(item) = edit.change {
             builder.push_item(&edit.key, &item.encoded, item.count)?;
         }
     }
@@ -234,237 +297,8 @@ fn replacements(gone: Vec<Child>, come: Vec<Child>) -> Vec<ItemEdit> {
         match (old, new) {
             (Some(old), Some(new)) if old.cid == new.cid => {}
             (_, Some(new)) => edits.push(ItemEdit::of_child(new)),
-            (Some(old), None) => edits.push(ItemEdit { key: old.last, new: None }),
+            (Some(old), None) => edits.push(ItemEdit { key: old.last, change: ItemChange::Remove }),
             (None, None) => {}
         }
-    }
-}
-
-/// Applies a batch to one level.
-struct LevelRun<'a, S: ?Sized, W: ?Sized> {
-    cursor: LevelCursor<'a, S>,
-    writer: LevelWriter,
-    sink: &'a W,
-    edits: &'a [ItemEdit],
-    /// The first edit that is not applied yet.
-    next: usize,
-    /// How far the boundary rule looks ahead, in bytes from the start of a page.
-    reach: usize,
-    /// A page holds at least this much, unless it is the last.
-    min: usize,
-    gone: Vec<Child>,
-    come: Vec<Child>,
-    /// Pages rewritten in place that a change behind them may still draw into cutting anew.
-    kept: VecDeque<Kept>,
-    /// Pages up to this key were cut anew, and are final.
-    settled: Option<Bytes>,
-}
-
-/// A page whose boundaries stayed, and how things stood before it.
-struct Kept {
-    last: Bytes,
-    next: usize,
-    gone: usize,
-    come: usize,
-    page: (Cid, Bytes),
-}
-
-/// The end of an old page among the pairs that wait to be cut, and how things stood there.
-struct Mark {
-    pairs: usize,
-    next: usize,
-    gone: usize,
-    last: Bytes,
-}
-
-impl<'a, S: PageSource + ?Sized, W: PageSink + ?Sized> LevelRun<'a, S, W> {
-    fn new(
-        cursor: LevelCursor<'a, S>,
-        config: Config,
-        level: u8,
-        edits: &'a [ItemEdit],
-        sink: &'a W,
-    ) -> Self {
-        let (min, max) = config.window(level);
-        // A branch also looks at one child behind the window, so as not to leave a single one.
-        let behind = if level == 0 { 0 } else { config.key_max as usize + 9 + BRANCH_PAIR_BYTES };
-        Self {
-            cursor,
-            writer: LevelWriter::new(&config, level),
-            sink,
-            edits,
-            next: 0,
-            reach: max + behind,
-            min,
-            gone: Vec::new(),
-            come: Vec::new(),
-            kept: VecDeque::new(),
-            settled: None,
-        }
-    }
-
-    fn run(&mut self) -> Result<(), Halt> {
-        while let Some(edit) = self.edits.get(self.next) {
-            self.cursor.seek(&edit.key)?;
-            if !self.keep_boundaries()? {
-                self.cut_anew()?;
-            }
-        }
-        self.flush(0)
-    }
-
-    /// Rewrites the present page, if all that changes is values, at the same size. `false`: more does.
-    fn keep_boundaries(&mut self) -> Result<bool, Halt> {
-        let page = self.cursor.page();
-        let Some(last) = page.last_key() else { return Ok(false) };
-        let edits = &self.edits[self.next..];
-        let edits = &edits[..edits.partition_point(|edit| edit.key <= last)];
-        let mut changed = Vec::with_capacity(edits.len());
-        for edit in edits {
-            match (page.search(&edit.key), &edit.new) {
-                (Err(_), None) => {}
-                (Ok(index), Some(new)) if new.encoded.len() == page.item(index).len() => {
-                    if new.encoded != page.item(index) || new.count != page.item_count(index) {
-                        changed.push((index, &new.encoded[..], new.count));
-                    }
-                }
-                _ => return Ok(false),
-            }
-        }
-        if edits.is_empty() {
-            return Ok(false);
-        }
-        let first = self.next;
-        self.next += edits.len();
-        if changed.is_empty() {
-            return Ok(true);
-        }
-        let mut count = page.count();
-        for (index, _, new) in &changed {
-            let rest = count.checked_sub(page.item_count(*index));
-            count = rest
-                .and_then(|rest| rest.checked_add(*new))
-                .ok_or_else(|| count_error(page.cid(), *index))?;
-        }
-        let bytes = Bytes::from(page.with_items(changed.into_iter()));
-        let cid = Cid::of(&bytes);
-        let (gone, come) = (self.gone.len(), self.come.len());
-        self.gone.push(Child { last: last.clone(), cid: *page.cid(), count: page.count() });
-        self.come.push(Child { last: last.clone(), cid, count });
-        self.kept.push_back(Kept { last, next: first, gone, come, page: (cid, bytes) });
-        self.flush(self.reach / self.min + 1)?;
-        Ok(true)
-    }
-
-    /// Writes the kept pages but for the latest ones.
-    fn flush(&mut self, but: usize) -> Result<(), Halt> {
-        while self.kept.len() > but {
-            if let Some(Kept { page: (cid, bytes), .. }) = self.kept.pop_front() {
-                self.sink.put(cid, bytes)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Cuts pages anew from before the present one, until an old boundary is met behind the edits.
-    fn cut_anew(&mut self) -> Result<(), Halt> {
-        self.look_back()?;
-        self.take_back();
-        self.flush(0)?;
-        self.writer.clear();
-        let mut marks: VecDeque<Mark> = VecDeque::new();
-        loop {
-            let last = self.cursor.is_last();
-            self.feed(last);
-            let page = self.cursor.page();
-            let key = page.last_key().unwrap_or_default();
-            self.gone.push(Child { last: key.clone(), cid: *page.cid(), count: page.count() });
-            marks.push_back(Mark {
-                pairs: self.writer.len(),
-                next: self.next,
-                gone: self.gone.len(),
-                last: key,
-            });
-            while let Some(page) = self.writer.next_page(last) {
-                let count = page.count()?;
-                let NewPage { cid, bytes, len, last, .. } = page;
-                self.sink.put(cid, bytes)?;
-                self.come.push(Child { last, cid, count });
-                while marks.front().is_some_and(|mark| mark.pairs < len) {
-                    marks.pop_front();
-                }
-                marks.iter_mut().for_each(|mark| mark.pairs -= len);
-                if let Some(mark) = marks.pop_front_if(|mark| mark.pairs == 0 && mark.next == self.next) {
-                    self.gone.truncate(mark.gone);
-                    self.settled = Some(mark.last);
-                    return Ok(());
-                }
-            }
-            if last {
-                return Ok(());
-            }
-            self.cursor.next()?;
-        }
-    }
-
-    /// Goes back to the first page whose end the boundary rule may choose otherwise now.
-    fn look_back(&mut self) -> Result<(), Halt> {
-        let mut behind = 0;
-        // The page before has at least `min` bytes: it need not be read to know that it is too far.
-        while behind + self.min <= self.reach {
-            if !self.cursor.previous()? {
-                return Ok(());
-            }
-            let page = self.cursor.page();
-            behind += page.payload();
-            let last = page.last_key();
-            if behind > self.reach
-                || self.settled.as_ref().is_some_and(|settled| last.as_ref() <= Some(settled))
-            {
-                self.cursor.next()?;
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes back what was done to the pages from the present one on.
-    fn take_back(&mut self) {
-        let from = self.cursor.page().last_key().unwrap_or_default();
-        while let Some(kept) = self.kept.pop_back_if(|kept| kept.last >= from) {
-            self.next = kept.next;
-            self.gone.truncate(kept.gone);
-            self.come.truncate(kept.come);
-        }
-    }
-
-    /// Gives the writer the items of the present page, with the edits among them; behind the last
-    /// page, all edits that are left.
-    fn feed(&mut self, last: bool) {
-        let page = self.cursor.page();
-        for index in 0..page.len() {
-            let key = page.key(index);
-            let mut replaced = false;
-            while let Some(edit) = self.edits.get(self.next).filter(|edit| &edit.key[..] <= key) {
-                replaced |= edit.key == key;
-                put(&mut self.writer, edit);
-                self.next += 1;
-            }
-            if !replaced {
-                self.writer.push(key, page.item(index), page.item_count(index));
-            }
-        }
-        if last {
-            for edit in self.edits.get(self.next..).unwrap_or_default() {
-                put(&mut self.writer, edit);
-            }
-            self.next = self.edits.len();
-        }
-    }
-}
-
-fn put(writer: &mut LevelWriter, edit: &ItemEdit) {
-    if let Some(new) = &edit.new {
-        writer.push(&edit.key, &new.encoded, new.count);
     }
 }

@@ -18,6 +18,7 @@ mod many;
 mod merge;
 mod page;
 mod pairs;
+mod patchwork;
 mod proof;
 mod range;
 mod rank;

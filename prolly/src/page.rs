@@ -22,7 +22,7 @@ pub(crate) use self::value::PairRefs;
 pub use self::value::{Value, ValueRef};
 use crate::cbor;
 use crate::cid::Cid;
-use crate::config::{Config, MAX_PAGE_BYTES};
+use crate::config::{BRANCH_PAIR_BYTES, Config, MAX_PAGE_BYTES};
 
 /// A page that passed the strict decoder. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -142,6 +142,14 @@ impl Page {
     #[must_use]
     pub fn payload(&self) -> usize {
         self.0.longest.payload as usize
+    }
+
+    /// Returns the bytes of some pairs, as the boundary rule reckons them.
+    pub(crate) fn payload_of(&self, items: Range<usize>) -> usize {
+        let (begin, end) = (self.0.ends[items.start], self.0.ends[items.end]);
+        let keys = usize::from(end.key - begin.key);
+        let others = usize::from(end.value - begin.value);
+        keys + if self.level() == 0 { others } else { items.len() * BRANCH_PAIR_BYTES }
     }
 
     /// Returns about how much memory the page takes, for a cache to reckon with.

@@ -1,13 +1,13 @@
 //! Merging two trees that grew from a third.
 
+mod meetings;
+
 use bytes::Bytes;
 
-use crate::diff::{Change, Diff};
+use self::meetings::{Found, Meeting, Meetings};
 use crate::edit::{Edit, Put};
 use crate::error::Error;
-use crate::page::Value;
-use crate::range::KeyRange;
-use crate::scan::Scan;
+use crate::patchwork::{Splice, Splices};
 use crate::step::{Frontier, Step};
 use crate::store::{PageSink, PageSource};
 use crate::tree::Tree;
@@ -48,10 +48,11 @@ impl From<Option<Bytes>> for Resolution {
 /// says what the key becomes. If the resolver gives the same answer with left and
 /// right exchanged, so does the merge.
 ///
-/// Costs the pages in which the right tree and the base differ, those on the way to the keys that
-/// differ there in the left tree, and what editing these costs. Subtrees that only the left side
-/// changed are kept as they are and not read: let the side that changed more be the left one. Values
-/// out of line that the right side changed are read. Memory: every change of the right side.
+/// Subtrees that only one side changed are taken over as they are and not read: long stretches of the
+/// right tree by sewing its pages to those of the left one, where only the pages around the ends are cut
+/// anew. Costs the pages in which all three trees differ, the branches that lead to short changes of the
+/// right side, a few pages per level around the ends of long ones, and what the puts cost. Memory: every
+/// key that the right side changed outside such stretches.
 ///
 /// ```
 /// use prolly::{Config, MemoryStore, Merge, Step, Tree};
@@ -66,18 +67,18 @@ impl From<Option<Bytes>> for Resolution {
 /// # Ok::<(), prolly::Error>(())
 /// ```
 pub struct Merge<R> {
+    base: Tree,
     left: Tree,
-    /// Both sides are the same already.
-    equal: bool,
-    diff: Diff,
+    right: Tree,
+    reuse: bool,
     resolve: R,
+    walk: Option<Meetings>,
+    compared: bool,
     /// What the right side changed, in order of keys.
-    changes: Vec<Change>,
-    scan: Option<Scan>,
-    /// The pairs of the left tree under the keys that the right side changed, in order.
-    found: Vec<(Bytes, Value)>,
-    /// How many changes and found pairs are decided.
-    decided: (usize, usize),
+    meetings: Vec<Meeting>,
+    splices: Vec<Splice>,
+    /// How many meetings are decided.
+    decided: usize,
     puts: Vec<Put>,
     edit: Option<Edit>,
 }
@@ -88,24 +89,35 @@ impl<R: FnMut(&[u8], Conflict) -> Resolution> Merge<R> {
     /// # Errors
     /// [`Error::ConfigMismatch`]: the trees have different configurations.
     pub fn new(base: Tree, left: Tree, right: Tree, resolve: R) -> Result<Self, Error> {
-        if base.config != left.config {
+        if base.config != left.config || base.config != right.config {
             return Err(Error::ConfigMismatch);
         }
         Ok(Self {
+            base,
             left,
-            equal: left == right,
-            diff: Diff::new(base, right)?,
+            right,
+            reuse: true,
             resolve,
-            changes: Vec::new(),
-            scan: None,
-            found: Vec::new(),
-            decided: (0, 0),
+            walk: None,
+            compared: false,
+            meetings: Vec::new(),
+            splices: Vec::new(),
+            decided: 0,
             puts: Vec::new(),
             edit: None,
         })
     }
 
-    /// Goes on. The sink is the store of the left tree; new pages go there.
+    /// Copies all that only the right side changed into the sink, instead of taking it over unread: for a
+    /// right tree whose pages are not all where the sink is. To be called before the first step.
+    #[must_use]
+    pub fn copying(mut self) -> Self {
+        self.reuse = false;
+        self
+    }
+
+    /// Goes on. The sink is the store of the left tree, and of the right one unless the merge is
+    /// [`copying`](Self::copying); new pages go there.
     ///
     /// # Errors
     /// A store failed, a page is damaged, the resolver refused, or what it gave is too long.
@@ -114,129 +126,86 @@ impl<R: FnMut(&[u8], Conflict) -> Resolution> Merge<R> {
         S: PageSource + ?Sized,
         W: PageSink + ?Sized,
     {
-        if self.equal {
+        if self.left == self.right || self.base == self.right {
             return Ok(Step::Ready(self.left));
+        }
+        if self.base == self.left && self.reuse {
+            return Ok(Step::Ready(self.right));
         }
         if let Some(edit) = &mut self.edit {
             return edit.step(source, sink);
         }
-        if self.scan.is_none() {
-            loop {
-                match self.diff.step(source)? {
-                    Step::Missing(cids) => return Ok(Step::Missing(cids)),
-                    Step::Ready(Some(change)) => self.changes.push(change),
-                    Step::Ready(None) => break,
-                }
-            }
-        }
-        let points = || self.changes.iter().map(|change| KeyRange::point(&change.key)).collect();
-        let scan = self.scan.get_or_insert_with(|| Scan::new(self.left, points()));
-        loop {
-            match scan.step(source)? {
+        let new = || Meetings::new(self.base, self.left, self.right, self.reuse);
+        let walk = self.walk.get_or_insert_with(new);
+        while !self.compared {
+            match walk.step(source)? {
                 Step::Missing(cids) => return Ok(Step::Missing(cids)),
-                Step::Ready(Some(run)) => self.found.extend(run.pairs()),
-                Step::Ready(None) => break,
+                Step::Ready(Some(Found::Meeting(meeting))) => self.meetings.push(meeting),
+                Step::Ready(Some(Found::Splice(splice))) => self.splices.push(splice),
+                Step::Ready(None) => self.compared = true,
             }
         }
-        while self.decided.0 < self.changes.len() {
+        while self.decided < self.meetings.len() {
             if !self.decide(source, sink)? {
                 return self.missing(source);
             }
         }
+        let stretches = std::mem::take(&mut self.splices);
         let edit = Edit::of_values(self.left, std::mem::take(&mut self.puts));
+        let edit = edit.with_splices(Splices { right: self.right, stretches });
         self.edit.insert(edit).step(source, sink)
     }
 
     /// Reports the pages of all values that are still needed and missing.
     fn missing<S: PageSource + ?Sized>(&self, source: &S) -> Result<Step<Tree>, Error> {
         let mut frontier = Frontier::default();
-        let (next, mut place) = self.decided;
-        for change in self.changes.iter().skip(next) {
+        for meeting in self.meetings.iter().skip(self.decided) {
             if frontier.is_full() {
                 break;
             }
-            let left = self.left_value(change, place);
-            let values = match Case::of(change, left) {
-                Case::Right => [None, None, change.right.as_ref()],
-                Case::Same => [None; 3],
-                Case::Both => [change.left.as_ref(), left, change.right.as_ref()],
-            };
-            for value in values.into_iter().flatten() {
+            let Meeting { base, left, right, .. } = meeting;
+            let both = left != base;
+            for value in base.iter().chain(left).filter(|_| both).chain(right) {
                 value::missing(source, value, &mut frontier)?;
             }
-            place += usize::from(left.is_some());
         }
         Ok(frontier.into_step())
     }
 
-    fn left_value(&self, change: &Change, place: usize) -> Option<&Value> {
-        let found = self.found.get(place).filter(|(key, _)| *key == change.key);
-        found.map(|(_, value)| value)
-    }
-
-    /// Decides the next change. `false`: a page of a value that it needs is missing.
+    /// Decides the next key. `false`: a page of a value that it needs is missing.
     fn decide<S, W>(&mut self, source: &S, sink: &W) -> Result<bool, Error>
     where
         S: PageSource + ?Sized,
         W: PageSink + ?Sized,
     {
-        let (next, place) = self.decided;
-        let Some(change) = self.changes.get(next) else { return Ok(true) };
-        let left = self.left_value(change, place);
-        let has_left = left.is_some();
-        let put = match Case::of(change, left) {
-            Case::Same => None,
-            Case::Right => {
-                let copied =
-                    change.right.as_ref().map(|right| value::copy(source, sink, right)).transpose()?;
-                if let Some(Step::Missing(_)) = copied {
-                    return Ok(false);
-                }
-                Some(change.right.clone())
+        let Some(Meeting { key, base, left, right }) = self.meetings.get(self.decided) else {
+            return Ok(true);
+        };
+        let value = if left == base {
+            let copied = right.as_ref().map(|right| value::copy(source, sink, right)).transpose()?;
+            if let Some(Step::Missing(_)) = copied {
+                return Ok(false);
             }
-            Case::Both => {
-                let mut values = [None, None, None];
-                let sides = [change.left.as_ref(), left, change.right.as_ref()];
-                for (value, bytes) in sides.into_iter().zip(&mut values) {
-                    match value.map(|value| ReadValue::new(value.clone()).step(source)).transpose()? {
-                        Some(Step::Missing(_)) => return Ok(false),
-                        Some(Step::Ready(read)) => *bytes = Some(read),
-                        None => {}
-                    }
+            right.clone()
+        } else {
+            let mut values = [None, None, None];
+            for (value, bytes) in [base, left, right].into_iter().zip(&mut values) {
+                match value.as_ref().map(|value| ReadValue::new(value.clone()).step(source)).transpose()? {
+                    Some(Step::Missing(_)) => return Ok(false),
+                    Some(Step::Ready(read)) => *bytes = Some(read),
+                    None => {}
                 }
-                let [base, left, right] = values;
-                match (self.resolve)(&change.key, Conflict { base, left, right }) {
-                    Resolution::Put(merged) => Some(Some(value::place(sink, &self.left.config, merged)?)),
-                    Resolution::Remove => Some(None),
-                    Resolution::Refuse => return Err(Error::Conflict { key: change.key.clone() }),
-                }
+            }
+            let [base, left, right] = values;
+            match (self.resolve)(key, Conflict { base, left, right }) {
+                Resolution::Put(merged) => Some(value::place(sink, &self.left.config, merged)?),
+                Resolution::Remove => None,
+                Resolution::Refuse => return Err(Error::Conflict { key: key.clone() }),
             }
         };
-        self.puts.extend(put.map(|value| Put { key: change.key.clone(), value }));
-        self.decided = (next + 1, place + usize::from(has_left));
+        self.puts.push(Put { key: key.clone(), value });
+        self.decided += 1;
         Ok(true)
-    }
-}
-
-/// What a change of the right side meets on the left.
-enum Case {
-    /// The left side did not change the key: the right value is taken.
-    Right,
-    /// The left side made the same change.
-    Same,
-    /// Both changed it, each in its own way.
-    Both,
-}
-
-impl Case {
-    fn of(change: &Change, left: Option<&Value>) -> Self {
-        if left == change.left.as_ref() {
-            Self::Right
-        } else if left == change.right.as_ref() {
-            Self::Same
-        } else {
-            Self::Both
-        }
     }
 }
 

@@ -57,6 +57,12 @@ impl<'a, S: PageSource + ?Sized> LevelCursor<'a, S> {
         self.descend(|_| 0)
     }
 
+    /// Goes to the last page of the level.
+    pub(crate) fn last(&mut self) -> Result<(), Halt> {
+        self.up_to_root();
+        self.descend(|branch| branch.len() - 1)
+    }
+
     /// Goes to the page that holds a key or would hold it: the last one for keys behind all others.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<(), Halt> {
         self.up_to_root();

@@ -79,7 +79,8 @@ fn merges<S: PageSource + PageSink>(
     build(&ours, small(), &a);
     build(&theirs, small(), base);
     build(&theirs, small(), &b);
-    let found = l.merge(&o, &r, &Layered(&ours, &theirs), &ours, resolve).unwrap();
+    let mut merge = Merge::new(o, l, r, resolve).unwrap().copying();
+    let found = merge.step(&Layered(&ours, &theirs), &ours).unwrap().complete().unwrap();
     prop_assert_eq!(found, expected);
     found.verify(&ours).unwrap();
     Ok(())
@@ -90,6 +91,39 @@ proptest! {
 
     #[test]
     fn in_memory(base in model(120), left in batch(40), right in batch(40)) {
+        merges(&MemoryStore::new(), &base, &left, &right)?;
+    }
+}
+
+/// What one side does: in some stretches of the keys it rewrites, removes or inserts everything.
+fn stretches() -> impl Strategy<Value = Batch> {
+    let stretch = (0u16..1_000, 1u16..300, 0u8..4, any::<u8>()).prop_map(|(from, len, kind, seed)| {
+        (from..from.saturating_add(len)).map(move |n| {
+            let key = |extra: &[u8]| [&n.to_be_bytes()[..], extra].concat();
+            match kind {
+                0 => (key(&[]), None),
+                1 => (key(&[seed % 3]), Some(vec![seed; usize::from(seed % 20)])),
+                2 => (key(&[]), Some(vec![seed; 60])),
+                _ => (key(&[]), Some(vec![seed; usize::from(seed % 40)])),
+            }
+        })
+    });
+    proptest::collection::vec(stretch, 0..4).prop_map(|stretches| stretches.into_iter().flatten().collect())
+}
+
+fn thousand() -> impl Strategy<Value = Model> {
+    (0u16..1_000, 0usize..30).prop_map(|(count, len)| {
+        (0..count).map(|n| (n.to_be_bytes().to_vec(), vec![1; len + usize::from(n % 7)])).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn long_stretches_in_memory(base in thousand(), left in stretches(), right in stretches(),
+        both in batch(10)) {
+        let right: Batch = right.into_iter().chain(both).collect();
         merges(&MemoryStore::new(), &base, &left, &right)?;
     }
 }
@@ -117,6 +151,29 @@ fn what_only_the_left_side_changed_is_not_read() {
     println!("{} pages read of {}", counting.pages(), left.stats(&store).unwrap().pages);
     assert!(counting.pages() < 30, "{} pages read", counting.pages());
     assert_eq!(merged, left.edit(&store, [(key(90_000), Some(vec![3; 50]))]).unwrap());
+}
+
+#[test]
+fn what_only_one_side_changed_is_not_read_on_either_side() {
+    let store = MemoryStore::new();
+    let key = |n: u32| n.to_be_bytes().to_vec();
+    let base = Tree::build(&store, Config::default(), (0..200_000).map(|n| (key(n), [1; 100]))).unwrap();
+    // Long stretches rewritten on the left, rewritten, removed and put in anew on the right.
+    let left_edits: Vec<_> = (10_000..60_000).map(|n| (key(n), Some(vec![2; 90]))).collect();
+    let mut right_edits: Vec<_> = (70_000..100_000).map(|n| (key(n), Some(vec![3; 80]))).collect();
+    right_edits.extend((120_000..140_000).map(|n| (key(n), None)));
+    right_edits.extend((150_000..160_000).map(|n| ([key(n), vec![0]].concat(), Some(vec![4; 70]))));
+    let left = base.edit(&store, left_edits).unwrap();
+    let right = base.edit(&store, right_edits.clone()).unwrap();
+    let pages = right.stats(&store).unwrap().pages;
+    for (ours, theirs) in [(left, right), (right, left)] {
+        let counting = Counting::new(&store);
+        let merged = ours.merge(&base, &theirs, &counting, &counting, |_, both| both.left.into()).unwrap();
+        println!("{} pages read of {pages}", counting.pages());
+        assert!(counting.pages() < 120, "{} pages read", counting.pages());
+        assert_eq!(merged, left.edit(&store, right_edits.clone()).unwrap());
+        merged.verify(&store).unwrap();
+    }
 }
 
 #[test]

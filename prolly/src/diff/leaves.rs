@@ -21,7 +21,7 @@ pub(super) struct Leaves {
 
 /// The leaves of one side: those to come, and the open one with the pairs that are left of it.
 #[derive(Debug)]
-struct Line {
+pub(crate) struct Line {
     next: VecDeque<Stretch>,
     open: Option<(Page, Range<usize>)>,
 }
@@ -46,7 +46,7 @@ impl Leaves {
 
     /// Returns the addresses of the leaves to come.
     pub(super) fn to_open(&self) -> impl Iterator<Item = Cid> {
-        self.left.next.iter().chain(&self.right.next).flat_map(Stretch::cids)
+        self.left.to_open().chain(self.right.to_open())
     }
 
     /// Compares on to the next change that is of interest.
@@ -107,19 +107,29 @@ impl Leaves {
 }
 
 impl Line {
-    fn new(leaves: Vec<Stretch>) -> Self {
+    pub(crate) fn new(leaves: Vec<Stretch>) -> Self {
         Self { next: leaves.into(), open: None }
     }
 
-    fn must_open(&self) -> bool {
+    /// Returns the addresses of the leaves to come.
+    pub(crate) fn to_open(&self) -> impl Iterator<Item = Cid> {
+        self.next.iter().flat_map(Stretch::cids)
+    }
+
+    /// Returns the open leaf, and the pairs that are left of it.
+    pub(crate) const fn at(&self) -> Option<&(Page, Range<usize>)> {
+        self.open.as_ref()
+    }
+
+    pub(crate) fn must_open(&self) -> bool {
         self.open.is_none() && !self.next.is_empty()
     }
 
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.open.is_none() && self.next.is_empty()
     }
 
-    fn open<S: PageSource + ?Sized>(&mut self, source: &S, scope: &Scope) -> Result<bool, Error> {
+    pub(crate) fn open<S: PageSource + ?Sized>(&mut self, source: &S, scope: &Scope) -> Result<bool, Error> {
         while self.open.is_none()
             && let Some(stretch) = self.next.front_mut()
         {
@@ -139,12 +149,12 @@ impl Line {
         Ok(true)
     }
 
-    fn key(&self) -> Option<Bytes> {
+    pub(crate) fn key(&self) -> Option<Bytes> {
         self.open.as_ref().map(|(page, pairs)| page.key_bytes(pairs.start))
     }
 
     /// Takes the next value, and closes the leaf after its last.
-    fn take(&mut self) -> Option<Value> {
+    pub(crate) fn take(&mut self) -> Option<Value> {
         let (page, pairs) = self.open.as_mut()?;
         let value = page.value(pairs.start);
         self.skip(1);
@@ -152,7 +162,7 @@ impl Line {
     }
 
     /// Passes over pairs of the open leaf, and closes it after its last.
-    fn skip(&mut self, passed: usize) {
+    pub(crate) fn skip(&mut self, passed: usize) {
         if let Some((_, pairs)) = &mut self.open {
             pairs.start += passed;
             if pairs.start == pairs.end {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::cid::Cid;
 use crate::config::Config;
 use crate::error::Error;
@@ -14,7 +16,7 @@ use super::Side;
 
 /// Subtrees of one tree that stand side by side, all on one level.
 #[derive(Debug, Clone)]
-pub(super) enum Stretch {
+pub(crate) enum Stretch {
     /// The whole tree.
     Root(Page),
     /// Some children of a branch.
@@ -27,7 +29,7 @@ pub(super) enum Stretch {
 }
 
 impl Stretch {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Root(_) => 1,
             Self::Children { children, .. } => children.len(),
@@ -41,11 +43,23 @@ impl Stretch {
         }
     }
 
-    fn last(&self, place: usize) -> &[u8] {
+    pub(crate) fn last(&self, place: usize) -> &[u8] {
         match self {
             Self::Root(page) => page.key(page.len() - 1),
             Self::Children { branch, children, .. } => branch.key(children.start + place),
         }
+    }
+
+    pub(crate) fn last_bytes(&self, place: usize) -> Bytes {
+        match self {
+            Self::Root(page) => page.key_bytes(page.len() - 1),
+            Self::Children { branch, children, .. } => branch.key_bytes(children.start + place),
+        }
+    }
+
+    /// Returns the level of subtrees that stand side by side. `None`: there are none.
+    pub(crate) fn level_of(side: &[Self]) -> Option<u8> {
+        side.first().map(Self::level)
     }
 
     /// Returns the key behind which a subtree begins.
@@ -90,7 +104,7 @@ impl Stretch {
     }
 
     /// Opens the first subtree and takes it off. `None`: it is missing.
-    pub(super) fn open_first<S>(&mut self, source: &S, config: &Config) -> Result<Option<Page>, Error>
+    pub(crate) fn open_first<S>(&mut self, source: &S, config: &Config) -> Result<Option<Page>, Error>
     where
         S: PageSource + ?Sized,
     {
@@ -102,24 +116,24 @@ impl Stretch {
     }
 
     /// Tells whether this is no subtree at all any more.
-    pub(super) fn is_used_up(&self) -> bool {
+    pub(crate) fn is_used_up(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns the addresses of all its subtrees.
-    pub(super) fn cids(&self) -> impl Iterator<Item = Cid> {
+    pub(crate) fn cids(&self) -> impl Iterator<Item = Cid> {
         (0..self.len()).filter_map(|place| self.cid(place))
     }
 }
 
 /// What is compared, and what is of interest.
 #[derive(Debug, Clone)]
-pub(super) struct Scope {
-    pub(super) config: Config,
+pub(crate) struct Scope {
+    pub(crate) config: Config,
     /// `None`: all keys.
-    pub(super) range: Option<KeyRange>,
+    pub(crate) range: Option<KeyRange>,
     /// Only what this side has.
-    pub(super) only: Option<Side>,
+    pub(crate) only: Option<Side>,
 }
 
 impl Scope {
@@ -133,33 +147,32 @@ impl Scope {
 
 /// A stretch of keys, and the subtrees that cover it: all on one level on each side.
 #[derive(Debug, Default)]
-pub(super) struct Segment {
-    pub(super) left: Vec<Stretch>,
-    pub(super) right: Vec<Stretch>,
+pub(crate) struct Segment {
+    pub(crate) left: Vec<Stretch>,
+    pub(crate) right: Vec<Stretch>,
 }
 
 impl Segment {
-    pub(super) fn is_leaves(&self) -> bool {
+    pub(crate) fn is_leaves(&self) -> bool {
         let level = |side: &[Stretch]| side.first().map_or(0, Stretch::level);
         level(&self.left) == 0 && level(&self.right) == 0
     }
 
     /// Tells which sides are to be opened next: the higher one, or both. `None` sorts lowest.
     fn higher(&self) -> (bool, bool) {
-        let level = |side: &[Stretch]| side.first().map(Stretch::level);
-        let (left, right) = (level(&self.left), level(&self.right));
+        let (left, right) = (Stretch::level_of(&self.left), Stretch::level_of(&self.right));
         (left >= right && left.is_some(), right >= left && right.is_some())
     }
 
     /// Returns the addresses of what is to be opened next.
-    pub(super) fn to_open(&self) -> impl Iterator<Item = Cid> {
+    pub(crate) fn to_open(&self) -> impl Iterator<Item = Cid> {
         let (left, right) = self.higher();
         let left = self.left.iter().filter(move |_| left);
         left.chain(self.right.iter().filter(move |_| right)).flat_map(Stretch::cids)
     }
 
     /// Opens the higher side, or both, and splits what comes out. `None`: a page is missing.
-    pub(super) fn expand<S>(&self, source: &S, scope: &Scope) -> Result<Option<Vec<Self>>, Error>
+    pub(crate) fn expand<S>(&self, source: &S, scope: &Scope) -> Result<Option<Vec<Self>>, Error>
     where
         S: PageSource + ?Sized,
     {
@@ -192,7 +205,7 @@ fn singles(stretches: &[Stretch]) -> impl Iterator<Item = Stretch> {
 }
 
 /// Opens all of these branches. `None`: one is missing.
-fn open_all<S>(side: &[Stretch], source: &S, scope: &Scope) -> Result<Option<Vec<Stretch>>, Error>
+pub(crate) fn open_all<S>(side: &[Stretch], source: &S, scope: &Scope) -> Result<Option<Vec<Stretch>>, Error>
 where
     S: PageSource + ?Sized,
 {
@@ -208,19 +221,19 @@ where
 }
 
 /// Walks over the subtrees of one side.
-struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     side: std::slice::Iter<'a, Stretch>,
-    at: Option<(&'a Stretch, usize)>,
+    pub(crate) at: Option<(&'a Stretch, usize)>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(side: &'a [Stretch]) -> Self {
+    pub(crate) fn new(side: &'a [Stretch]) -> Self {
         let mut side = side.iter();
         Self { at: side.next().map(|first| (first, 0)), side }
     }
 
     /// Passes over some subtrees of the present stretch.
-    fn pass(&mut self, subtrees: usize) {
+    pub(crate) fn pass(&mut self, subtrees: usize) {
         if let Some((stretch, place)) = &mut self.at {
             *place += subtrees;
             if *place >= stretch.len() {
@@ -231,11 +244,16 @@ impl<'a> Walk<'a> {
 
     /// Passes over the present subtree, and gathers it if it is of interest.
     fn take(&mut self, gathered: &mut Vec<Stretch>, scope: &Scope) {
+        match self.at {
+            Some((stretch, place)) if scope.meets(stretch, place) => self.gather(gathered),
+            _ => self.pass(1),
+        }
+    }
+
+    /// Gathers the present subtree.
+    pub(crate) fn gather(&mut self, gathered: &mut Vec<Stretch>) {
         let Some((stretch, place)) = self.at else { return };
         self.pass(1);
-        if !scope.meets(stretch, place) {
-            return;
-        }
         match (gathered.last_mut(), stretch) {
             (
                 Some(Stretch::Children { branch: last, children: taken, .. }),
@@ -248,7 +266,7 @@ impl<'a> Walk<'a> {
 
 /// Returns how many subtrees from here on are the same on both sides. What has the same address is the
 /// same, whatever the branches say of it.
-fn shared(left: (&Stretch, usize), right: (&Stretch, usize)) -> usize {
+pub(crate) fn shared(left: (&Stretch, usize), right: (&Stretch, usize)) -> usize {
     match (left, right) {
         (
             (Stretch::Children { branch: a, children: i, .. }, left),
@@ -260,7 +278,7 @@ fn shared(left: (&Stretch, usize), right: (&Stretch, usize)) -> usize {
 
 /// Cuts a stretch of keys wherever a subtree on the left and one on the right end at the same key,
 /// and drops the subtrees that both sides share.
-pub(super) fn split(left: &[Stretch], right: &[Stretch], scope: &Scope) -> Vec<Segment> {
+pub(crate) fn split(left: &[Stretch], right: &[Stretch], scope: &Scope) -> Vec<Segment> {
     let mut parts = Vec::new();
     let mut part = Segment::default();
     let (mut left, mut right) = (Walk::new(left), Walk::new(right));
