@@ -210,7 +210,8 @@ impl<R: FnMut(&[u8], Conflict) -> Resolution> Merge<R> {
 }
 
 impl Tree {
-    /// Merges this tree and another that grew from the same base. See [`Merge`], also for the cost.
+    /// Merges this tree and another that grew from the same base. See [`Merge`], also for the cost. The
+    /// sink is the store of both trees: subtrees that are taken over unread are not copied.
     ///
     /// ```
     /// use prolly::{Config, MemoryStore, Tree};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use benches::Pair;
 use prolly::{
-    Commit, Config, FjallStore, KeyRange, MemoryStore, PageStore, Proof, ProofError, Proven, RootChange, Tree,
-    ValueRef,
+    Commit, Config, FjallStore, KeyRange, MemoryStore, PageStore, Proof, ProofError, Proven, RootChange,
+    Tree, ValueRef,
 };
 
 use crate::system::{Failure, Key, System, Timed, expect, timed};
