@@ -253,13 +253,6 @@ impl<'a, S: PageSource + ?Sized> PatchCursor<'a, S> {
         Ok(!follows)
     }
 
-    /// Goes to the page before, and tells whether it ends whole and the present one begins so: between
-    /// torn pages there is no boundary. `None`: there is no page before.
-    pub(crate) fn previous_and_sound(&mut self) -> Result<Option<bool>, Halt> {
-        let began = self.begins_whole();
-        Ok(self.previous()?.then(|| began && self.ends_whole()))
-    }
-
     /// Tells whether there are pages of two trees.
     pub(crate) fn is_patched(&self) -> bool {
         self.right.is_some()

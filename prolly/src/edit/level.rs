@@ -217,10 +217,13 @@ impl<'a, S: PageSource + ?Sized, W: PageSink + ?Sized> LevelRun<'a, S, W> {
         // The page before has at least `min` bytes: it need not be read to know that it is too far. Torn
         // pages, and the last ones of their trees, may be shorter.
         while self.cursor.is_patched() || behind + self.min <= self.reach {
-            let Some(sound) = self.cursor.previous_and_sound()? else { return Ok(true) };
+            if !self.cursor.previous()? {
+                return Ok(true);
+            }
             behind += self.cursor.payload();
             let settled = self.settled.as_ref().is_some_and(|settled| self.cursor.last_key() <= *settled);
-            if sound && (behind > self.reach || settled) {
+            // Never right behind a torn page: it is within reach of its seam, and settled with it.
+            if behind > self.reach || settled {
                 self.cursor.next()?;
                 return Ok(false);
             }
