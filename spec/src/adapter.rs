@@ -14,8 +14,8 @@ pub use params::{Params, hex};
 pub type Answer = fn(&str, &Value) -> Result<Value, String>;
 
 /// The sections that both adapters serve.
-pub const SECTIONS: [&str; 9] =
-    ["cid", "config", "page", "key_hash", "build", "edit", "read", "diff", "tree"];
+pub const SECTIONS: [&str; 10] =
+    ["cid", "config", "page", "key_hash", "build", "edit", "read", "diff", "tree", "proof"];
 
 /// Answers every line of the input with a line of output, until the input ends.
 ///

@@ -1,5 +1,7 @@
 //! `prolly` as an implementation that the runner can check.
 
+mod proof;
+
 use prolly::{Cid, Config, KeyRange, MemoryStore, Page, PageSink, PageSource, Tree, Union};
 use serde_json::{Value, json};
 
@@ -95,6 +97,8 @@ pub fn answer(method: &str, params: &Value) -> Result<Value, String> {
             let tree = Tree { root, config: config(params)? };
             json!(tree.verify(&store).map_err(text)?.pairs)
         }
+        "proof_make" => proof::make(params)?,
+        "proof_verify" => proof::verify(params)?,
         _ => return Err(format!("unknown method: {method}")),
     })
 }

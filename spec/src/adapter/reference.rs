@@ -1,5 +1,7 @@
 //! The reference as an implementation that the runner can check.
 
+mod proof;
+
 use serde_json::{Value, json};
 
 use super::{Params, SECTIONS, hex};
@@ -86,6 +88,8 @@ pub fn answer(method: &str, params: &Value) -> Result<Value, String> {
             let pairs = reference::read_canonical(&config()?, &params.at("root").address()?, &pages)?;
             json!(pairs.len())
         }
+        "proof_make" => proof::make(params)?,
+        "proof_verify" => proof::verify(params)?,
         _ => return Err(format!("unknown method: {method}")),
     })
 }
