@@ -362,14 +362,16 @@ fn cut(config: &Config, level: u64, pairs: &[Pair]) -> Result<Vec<Vec<Pair>>, St
     let mut left = pairs;
     let mut pages = Vec::new();
     while !left.is_empty() {
+        // Those that are not above the window, with the sizes of all up to them.
+        let sizes = left.iter().scan(0, |sum, pair| {
+            *sum += size(pair);
+            Some(*sum)
+        });
+        let sizes: Vec<usize> = sizes.take_while(|sum| *sum <= max).collect();
         let mut n = left.len();
-        if left.iter().map(size).sum::<usize>() > max {
-            let sizes = left.iter().scan(0, |sum, pair| {
-                *sum += size(pair);
-                Some(*sum)
-            });
-            let inside = sizes.take_while(|sum| *sum <= max).zip(1..).filter(|(sum, _)| *sum >= min);
-            let places = inside.map(|(_, i)| i).filter(|i| level == 0 || i + 1 != left.len());
+        if sizes.len() < left.len() {
+            let places = (1..).zip(sizes).filter(|(_, size)| *size >= min).map(|(i, _)| i);
+            let places = places.filter(|i| level == 0 || i + 1 != left.len());
             let hash = |i: &usize| u8::try_from(level).map_or(0, |level| key_hash(level, &left[i - 1].0));
             // Of several least ones, this is the first.
             n = places.min_by_key(hash).ok_or("no place for a page to end")?;
