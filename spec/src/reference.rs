@@ -3,13 +3,17 @@
 //! Written from the text alone. The numbers in the comments are its sections. Everything is kept in
 //! memory, pages are cut by trying every place, and a page is checked by encoding it again.
 
+pub mod car;
 mod cbor;
 pub mod proof;
+mod sets;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::cbor::{ARRAY, BYTES, LINK_HEAD, Reader, UNSIGNED, array, byte_string, ensure, head, link};
+
+pub use self::sets::{Changes, Conflicts, Sides, check_edits, diff, edit, merge};
 
 /// A set of pairs.
 pub type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -17,8 +21,6 @@ pub type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 pub type Address = [u8; 32];
 /// Pages by their addresses.
 pub type Pages = BTreeMap<Address, Vec<u8>>;
-/// What differs (10): by key, the left and the right value.
-pub type Changes = BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)>;
 
 /// Version of the text (5).
 pub const FORMAT: u64 = 1;
@@ -288,6 +290,26 @@ pub fn branch(level: u64, children: &[(Vec<u8>, Address, u64)]) -> Vec<u8> {
     Page { level, pairs: pairs.collect() }.encode()
 }
 
+/// Tells how many pairs each page of a tree has, level by level from the leaves up, in their order.
+///
+/// # Errors
+/// A page is missing, or is none.
+pub fn shape(root: &Address, pages: &Pages) -> Result<Vec<Vec<usize>>, String> {
+    let mut shape = Vec::new();
+    let mut row = vec![*root];
+    while !row.is_empty() {
+        let level = row.iter().map(|page| Page::read(pages.get(page).ok_or("a missing page")?));
+        let level = level.collect::<Result<Vec<_>, String>>()?;
+        let children = level.iter().flat_map(|page| &page.pairs).filter_map(|(_, item)| match item {
+            Item::Child(to, _) => Some(*to),
+            Item::Value(_) => None,
+        });
+        row = children.collect();
+        shape.insert(0, level.iter().map(|page| page.pairs.len()).collect());
+    }
+    Ok(shape)
+}
+
 /// Reads the text form of an address (2).
 ///
 /// # Errors
@@ -490,22 +512,4 @@ pub fn read_canonical(config: &Config, root: &Address, pages: &Pages) -> Result<
     let pairs = read(config, root, pages)?;
     ensure(build(config, &pairs)?.0 == *root, "boundaries that break the rule")?;
     Ok(pairs)
-}
-
-/// Applies edits in their order: a value to put, or none to remove the key (10).
-pub fn edit(pairs: &mut Pairs, edits: &[(Vec<u8>, Option<Vec<u8>>)]) {
-    for (key, value) in edits {
-        match value {
-            Some(value) => drop(pairs.insert(key.clone(), value.clone())),
-            None => drop(pairs.remove(key)),
-        }
-    }
-}
-
-/// Finds what differs between two sets of pairs (10).
-#[must_use]
-pub fn diff(left: &Pairs, right: &Pairs) -> Changes {
-    let keys: BTreeSet<_> = left.keys().chain(right.keys()).cloned().collect();
-    let sides = keys.into_iter().map(|key| (left.get(&key).cloned(), right.get(&key).cloned(), key));
-    sides.filter(|(left, right, _)| left != right).map(|(left, right, key)| (key, (left, right))).collect()
 }

@@ -1,6 +1,9 @@
 //! The vectors, as the reference makes them.
 
+mod cuts;
+mod merge;
 mod proof;
+mod refused;
 
 use serde_json::{Value, json};
 
@@ -8,19 +11,25 @@ use crate::adapter::{hex, reference::answer};
 use crate::reference::address;
 
 /// The files of the vectors, in their directory.
-pub const FILES: [&str; 12] = [
+pub const FILES: [&str; 18] = [
     "cid.json",
     "config.json",
     "page.json",
     "key_hash.json",
+    "cuts.json",
     "build.json",
     "edit.json",
     "read.json",
     "diff.json",
+    "merge.json",
     "tree.json",
     "proof.json",
+    "car.json",
+    "must-refuse/config.json",
     "must-refuse/page.json",
+    "must-refuse/tree.json",
     "must-refuse/proof.json",
+    "must-refuse/car.json",
 ];
 
 const SMALL: [u32; 6] = [120, 360, 100, 300, 40, 50];
@@ -54,12 +63,15 @@ pub fn make() -> Result<Vec<(&'static str, String)>, String> {
         configs(),
         pages(),
         key_hashes(),
+        cuts::cases()?,
         builds(),
         edits(),
         reads(),
         diffs(),
+        merge::cases(),
         trees()?,
         proof::holding()?,
+        merge::cars()?,
     ];
     let mut files: Vec<Vec<Value>> = Vec::new();
     for cases in made {
@@ -69,7 +81,9 @@ pub fn make() -> Result<Vec<(&'static str, String)>, String> {
         });
         files.push(cases.collect());
     }
-    for cases in [page_refusals(), proof::refused()?] {
+    let refused =
+        [refused::configs(), page_refusals(), refused::trees()?, proof::refused()?, merge::refused()?];
+    for cases in refused {
         files.push(cases.into_iter().map(Refusal::case).collect::<Result<_, _>>()?);
     }
     let section = |name: &str| name.trim_start_matches("must-refuse/").trim_end_matches(".json").to_owned();
@@ -148,20 +162,8 @@ fn configs() -> Cases {
     ] {
         cases.push(("config_encode", json!({ "config": config })));
     }
-    for record in [
-        "8701183618a01835189d011830",
-        "8702183618a01835189d011830",
-        "8601183618a01835189d01",
-        "8701183618a01835189d01183000",
-        "8701190036 18a01835189d011830",
-        "9f01183618a01835189d011830ff",
-        "",
-        "8701190036188a01835189d0118300",
-        "87011900361 8a0",
-        "8701190036",
-        "87011b000000010000000018a01835189d011830",
-    ] {
-        cases.push(("config_read", json!({ "record": record.replace(' ', "") })));
+    for record in ["8701183618a01835189d011830", "8701191000193000191000193000190400190400"] {
+        cases.push(("config_read", json!({ "record": record })));
     }
     cases
 }
@@ -195,6 +197,7 @@ fn pages() -> Cases {
     ]
     .iter()
     .map(|page| ("page_check", check(page, SMALL)))
+    .chain(refused::long_pages().0)
     .collect()
 }
 
@@ -252,6 +255,7 @@ fn page_refusals() -> Vec<Refusal> {
         method: "page_check",
         params: json!({ "page": "83008080", "address": "00".repeat(32), "config": SMALL }),
     });
+    cases.extend(refused::long_pages().1);
     cases
 }
 
@@ -272,7 +276,12 @@ fn builds() -> Cases {
     for len in [1024, 1025, 8192, 8193, 1_048_576, 1_048_577, 16_777_216, 16_777_217] {
         cases.push(("build", json!({ "config": DEFAULT, "pairs": recipe(1, "", 4, [len, len]) })));
     }
-    cases.push(("build", json!({ "config": SMALL, "pairs": recipe(1, "", 41, [0, 0]) })));
+    for (key, len) in [(40, 0), (41, 0), (40, 50), (40, 51)] {
+        cases.push(("build", json!({ "config": SMALL, "pairs": recipe(1, "", key, [len, len]) })));
+    }
+    for count in [10_000, 50_000] {
+        cases.push(("build", json!({ "config": DEFAULT, "pairs": recipe(count, "", 16, [0, 200]) })));
+    }
     cases.push(("pages", json!({ "config": SMALL, "pairs": recipe(30, "", 8, [0, 60]) })));
     cases.push(("build", json!({ "config": SMALL, "pairs": [["", ""]] })));
     cases
@@ -290,7 +299,28 @@ fn edits() -> Cases {
     vec![
         ("edit", json!({ "config": SMALL, "pairs": pairs, "batches": batches })),
         ("edit", json!({ "config": SMALL, "pairs": [["61", "62"]], "batches": [[["61", null]]] })),
+        // Level by level down to the empty tree, and up again.
+        (
+            "edit",
+            json!({ "config": SMALL, "pairs": letters(26), "batches": [gone(6..26), gone(1..6), gone(0..1)] }),
+        ),
+        ("edit", json!({ "config": SMALL, "pairs": [], "batches": [letters(1), letters(7), letters(26)] })),
+        // A key beyond key_max, also when it is removed; a value beyond the greatest.
+        ("edit", json!({ "config": SMALL, "pairs": [], "batches": [[[[["6b", 41]], ""]]] })),
+        ("edit", json!({ "config": SMALL, "pairs": [], "batches": [[[[["6b", 41]], null]]] })),
+        (
+            "edit",
+            json!({ "config": SMALL, "pairs": [], "batches": [[["6b", [["00", 16_777_217]]], ["6b", null]]] }),
+        ),
     ]
+}
+
+fn letters(count: u8) -> Value {
+    (0..count).map(|n| json!([format!("{:02x}", b'a' + n), [["76", 50]]])).collect()
+}
+
+fn gone(letters: std::ops::Range<u8>) -> Value {
+    letters.map(|n| json!([format!("{:02x}", b'a' + n), null])).collect()
 }
 
 fn reads() -> Cases {
@@ -308,7 +338,16 @@ fn reads() -> Cases {
     for (from, to) in [("61", "63"), ("6100", "63"), ("", "61"), ("62", "62"), ("61", "6300")] {
         cases.push(("range", json!({ "config": SMALL, "pairs": three, "from": from, "to": to })));
     }
-    cases.push(("range", json!({ "config": SMALL, "pairs": pairs(), "from": "20", "to": "40" })));
+    for (from, to) in [("61", json!("63")), ("6100", json!("63")), ("62", Value::Null), ("64", json!("62"))] {
+        cases.push(("count", json!({ "config": SMALL, "pairs": three, "from": from, "to": to })));
+    }
+    for (from, to) in [("20", json!("40")), ("f0", Value::Null)] {
+        cases.push(("range", json!({ "config": SMALL, "pairs": pairs(), "from": from, "to": to })));
+        cases.push(("count", json!({ "config": SMALL, "pairs": pairs(), "from": from, "to": to })));
+    }
+    for key in ["61", "62", "6200"] {
+        cases.push(("rank", json!({ "config": SMALL, "pairs": three, "key": key })));
+    }
     cases
 }
 
@@ -328,30 +367,14 @@ fn diffs() -> Cases {
     cases
 }
 
-/// A whole tree, and the same with something wrong.
+/// Whole trees.
 fn trees() -> Result<Cases, String> {
-    let params = json!({ "config": SMALL, "pairs": recipe(12, "", 8, [0, 60]) });
-    let (root, pages) = (answer("build", &params)?["root"].clone(), answer("pages", &params)?);
-    let fewer = json!(pages.as_array().ok_or("no pages")?[1..]);
-    // A branch over two leaves, the first of at least the minimum; a promise is false in each but one.
-    let value = format!("582d{}", "62".repeat(45));
-    let one = format!("83008341614162416383{}", value.repeat(3));
-    let short = "830081416381".to_owned() + &value;
-    let two = format!("830081416481{value}");
-    let linked = |page: &str| {
-        let address = check(page, SMALL)["address"].as_str().unwrap_or_default().to_owned();
-        format!("d82a58250001711e20{address}")
-    };
-    let tree = |one: &str, keys: &str, counts: &str| {
-        let root = format!("840182{keys}82{}{}82{counts}", linked(one), linked(&two));
-        json!({ "config": SMALL, "root": check(&root, SMALL)["address"], "pages": [root, one, two] })
-    };
-    Ok(vec![
-        ("tree_check", json!({ "config": SMALL, "root": root, "pages": pages })),
-        ("tree_check", json!({ "config": SMALL, "root": root, "pages": fewer })),
-        ("tree_check", tree(&short, "41634164", "0101")),
-        ("tree_check", tree(&one, "41634164", "0302")),
-        ("tree_check", tree(&one, "41634165", "0301")),
-        ("tree_check", tree(&one, "41634164", "0301")),
-    ])
+    let mut cases = Cases::new();
+    for pairs in [json!([]), recipe(12, "", 8, [0, 60]), json!([["61", [["61", 51]]], ["62", [["61", 51]]]])]
+    {
+        let params = json!({ "config": SMALL, "pairs": pairs });
+        let (root, pages) = (answer("build", &params)?["root"].clone(), answer("pages", &params)?);
+        cases.push(("tree_check", json!({ "config": SMALL, "root": root, "pages": pages })));
+    }
+    Ok(cases)
 }

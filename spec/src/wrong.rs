@@ -2,13 +2,13 @@
 //!
 //! `spec adapter wrong-NAME` serves one. Each is the reference, but for the one mistake.
 
-mod build;
+pub(crate) mod build;
 
 use serde_json::{Value, json};
 
 use self::build::{RIGHT, Rules};
 use crate::adapter::{Answer, Params, hex, reference::answer};
-use crate::reference::{Pairs, edit, proof::Proof};
+use crate::reference::{self, Pairs, edit, proof::Proof};
 
 /// An implementation with a mistake.
 #[derive(Debug, Clone, Copy)]
@@ -23,22 +23,22 @@ pub struct Wrong {
 
 /// All of them.
 pub const WRONG: &[Wrong] = &[
-    wrong("tie-takes-the-last", &["build"], |method, params| {
+    wrong("tie-takes-the-last", &["cuts"], |method, params| {
         building(&Rules { last_of_a_tie: true, ..RIGHT }, method, params)
     }),
-    wrong("level-not-in-the-hash", &["build", "diff", "edit"], |method, params| {
+    wrong("level-not-in-the-hash", &["build", "cuts", "diff", "edit"], |method, params| {
         building(&Rules { level_in_hash: false, ..RIGHT }, method, params)
     }),
-    wrong("window-ends-before-the-greatest", &["build"], |method, params| {
+    wrong("window-ends-before-the-greatest", &["cuts"], |method, params| {
         building(&Rules { greatest: false, ..RIGHT }, method, params)
     }),
-    wrong("window-begins-behind-the-least", &["build"], |method, params| {
+    wrong("window-begins-behind-the-least", &["cuts"], |method, params| {
         building(&Rules { least: false, ..RIGHT }, method, params)
     }),
-    wrong("single-child-left-alone", &["build"], |method, params| {
+    wrong("single-child-left-alone", &["cuts"], |method, params| {
         building(&Rules { lone_child: true, ..RIGHT }, method, params)
     }),
-    wrong("inline-limit-off-by-one", &["build"], |method, params| {
+    wrong("inline-limit-off-by-one", &["build", "cuts", "diff", "edit"], |method, params| {
         building(&Rules { inline: false, ..RIGHT }, method, params)
     }),
     wrong("value-pages-not-equally-deep", &["build"], |method, params| {
@@ -50,7 +50,7 @@ pub const WRONG: &[Wrong] = &[
         let lower = params["text"].as_str().map(str::to_lowercase);
         answer(method, &if method == "cid_read" { json!({ "text": lower }) } else { params.clone() })
     }),
-    wrong("longer-heads-taken", &["config", "page"], |method, params| {
+    wrong("longer-heads-taken", &["page"], |method, params| {
         takes(method, params, &["another encoding than the one there is"])
     }),
     wrong("unsorted-keys-taken", &["page"], |method, params| {
@@ -86,6 +86,18 @@ pub const WRONG: &[Wrong] = &[
         }
         Ok(found)
     }),
+    wrong("left-side-wins-conflicts-silently", &["merge"], |method, params| {
+        let found = answer(method, params)?;
+        if method != "merge" || found["conflicts"].is_null() {
+            return Ok(found);
+        }
+        let asked = Params(params);
+        let side = |name| asked.at(name).pairs();
+        let left = side("left")?;
+        let (mut merged, conflicts) = reference::merge(&side("base")?, &left, &side("right")?);
+        merged.extend(left.into_iter().filter(|(key, _)| conflicts.contains_key(key)));
+        Ok(json!({ "root": hex(&reference::build(&asked.at("config").config()?, &merged)?.0) }))
+    }),
     wrong("proof-without-a-page-taken", &["proof"], |method, params| match answer(method, params) {
         Err(why) if method == "proof_verify" && why == "a missing page" => Ok(json!({ "shows": null })),
         answer => answer,
@@ -110,6 +122,10 @@ fn building(rules: &Rules, method: &str, params: &Value) -> Result<Value, String
             let tree = build(&asked.at("pairs").pairs()?)?;
             json!(tree.pages.values().map(|page| hex(page)).collect::<Vec<_>>())
         }
+        "cuts" => {
+            let tree = build(&asked.at("pairs").pairs()?)?;
+            json!(reference::shape(&tree.root, &tree.pages)?)
+        }
         "edit" => edited(params, |_, pairs| Ok(build(pairs)?.root))?,
         "union" => {
             let mut both = asked.at("left").pairs()?;
@@ -133,7 +149,9 @@ fn edited(
     for batch in Params(params).at("batches").items()? {
         let before = pairs.clone();
         let edits = batch.items()?.map(|one| Ok((one.nth(0).bytes()?, one.nth(1).optional_bytes()?)));
-        edit(&mut pairs, &edits.collect::<Result<Vec<_>, String>>()?);
+        let edits = edits.collect::<Result<Vec<_>, String>>()?;
+        reference::check_edits(&Params(params).at("config").config()?, &edits)?;
+        edit(&mut pairs, &edits);
         roots.push(hex(&build(&before, &pairs)?));
     }
     Ok(json!(roots))

@@ -6,25 +6,25 @@ use crate::reference::{
 };
 
 /// What can be wrong.
-pub(super) struct Rules {
+pub(crate) struct Rules {
     /// Of places with equal hashes the last is taken (7.3).
-    pub(super) last_of_a_tie: bool,
+    pub(crate) last_of_a_tie: bool,
     /// The level is part of the hash (7.2).
-    pub(super) level_in_hash: bool,
+    pub(crate) level_in_hash: bool,
     /// A page may have the least size (7.3).
-    pub(super) least: bool,
+    pub(crate) least: bool,
     /// A page may have the greatest size (7.3).
-    pub(super) greatest: bool,
+    pub(crate) greatest: bool,
     /// A branch may get a single child (7.3).
-    pub(super) lone_child: bool,
+    pub(crate) lone_child: bool,
     /// A value of `inline_max` bytes is inline (6.1).
-    pub(super) inline: bool,
+    pub(crate) inline: bool,
     /// A last group of one value page is that page, not an array (6.4).
-    pub(super) bare_page: bool,
+    pub(crate) bare_page: bool,
 }
 
 /// Nothing is.
-pub(super) const RIGHT: Rules = Rules {
+pub(crate) const RIGHT: Rules = Rules {
     last_of_a_tie: false,
     level_in_hash: true,
     least: true,
@@ -35,17 +35,17 @@ pub(super) const RIGHT: Rules = Rules {
 };
 
 /// A tree that was built.
-pub(super) struct Built {
-    pub(super) root: Address,
-    pub(super) level: u64,
-    pub(super) pages: Pages,
+pub(crate) struct Built {
+    pub(crate) root: Address,
+    pub(crate) level: u64,
+    pub(crate) pages: Pages,
     last: Vec<u8>,
     count: u64,
 }
 
 impl Built {
     /// A branch whose one child is the root.
-    pub(super) fn with_a_branch_above(&self) -> Address {
+    pub(crate) fn with_a_branch_above(&self) -> Address {
         address(&branch(self.level + 1, &[(self.last.clone(), self.root, self.count)]))
     }
 }
@@ -58,7 +58,7 @@ struct Item {
     count: u64,
 }
 
-pub(super) fn build(config: &Config, pairs: &Pairs, rules: &Rules) -> Result<Built, String> {
+pub(crate) fn build(config: &Config, pairs: &Pairs, rules: &Rules) -> Result<Built, String> {
     if !config.is_valid() {
         return Err("an invalid configuration".to_owned());
     }
