@@ -492,13 +492,15 @@ fn read_part(depth: u32, len: usize, at: &Address, source: &Source<'_>) -> Resul
     let mut reader = Reader(bytes);
     if depth == 0 {
         let part = reader.bytes()?;
-        ensure(part.len() == len && byte_string(&part) == bytes, "a part of another length")?;
+        ensure(byte_string(&part) == bytes, "another encoding than the one there is")?;
+        ensure(part.len() == len, "a part of another length")?;
         return Ok(part);
     }
     let below = PART_BYTES * FAN_OUT.pow(depth - 1);
     let links = reader.array(Reader::link)?;
     ensure(links.len() == len.div_ceil(below), "another number of parts")?;
-    ensure(array(&links.iter().map(link).collect::<Vec<_>>()) == bytes, "another encoding")?;
+    let encoded = array(&links.iter().map(link).collect::<Vec<_>>());
+    ensure(encoded == bytes, "another encoding than the one there is")?;
     let part =
         |(index, to): (usize, &Address)| read_part(depth - 1, below.min(len - index * below), to, source);
     Ok(links.iter().enumerate().map(part).collect::<Result<Vec<_>, _>>()?.concat())

@@ -37,10 +37,11 @@ fn a_changed_vector_fails_in_every_file() {
             std::env::temp_dir().join(format!("spec-{}-{}", std::process::id(), changed.replace('/', "-")));
         std::fs::create_dir_all(copy.join("must-refuse")).unwrap();
         for name in vectors::FILES {
-            let mut file: Value =
-                serde_json::from_str(&std::fs::read_to_string(dir().join(name)).unwrap()).unwrap();
-            if name == changed {
-                let case = file["cases"][0].as_object_mut().unwrap();
+            let text = std::fs::read_to_string(dir().join(name)).unwrap();
+            let mut file: Value = serde_json::from_str(&text).unwrap();
+            let cases = file["cases"].as_array_mut().unwrap();
+            cases.truncate(usize::from(name == changed));
+            if let Some(case) = cases.first_mut().and_then(Value::as_object_mut) {
                 case.remove("refused");
                 case.insert("result".to_owned(), json!("changed"));
             }

@@ -10,11 +10,15 @@ use crate::wrong::build::{RIGHT, Rules, build as build_by};
 /// Two keys with the same hash on level 0 (`examples/tie.rs` found them).
 const TIE: [u64; 2] = [0xbfe6_3dc9_b68b_426c, 0xd1ea_a0b3_b96a_d79a];
 
+/// The same on level 1.
+const BRANCH_TIE: [u64; 2] = [0x4495_d955_8578_e299, 0x8f43_ff3f_5070_f3b5];
+
 pub(super) fn cases() -> Result<Cases, String> {
     let mut pairs = vec![
         json!([]),
         json!([["61", "01"]]),
         tie()?,
+        branch_tie()?,
         // One page that is exactly full; the same with a byte more.
         json!(plain(0, 8, 40)),
         with_last(&plain(0, 8, 40), 41),
@@ -82,6 +86,25 @@ fn tie() -> Result<Value, String> {
     let behind = (0xe000_0000_0000_0000..).filter(greater).take(4);
     let keys: Vec<u64> = before.chain(TIE).chain(behind).collect();
     Ok(keys.iter().map(|key| json!([format!("{key:016x}"), [["76", 48]]])).collect())
+}
+
+/// Leaves of five pairs whose last keys have the same two least hashes on level 1.
+fn branch_tie() -> Result<Value, String> {
+    let hash = |level, key: u64| key_hash(level, &key.to_be_bytes());
+    let least = BRANCH_TIE.map(|key| hash(1, key));
+    if least[0] != least[1] {
+        return Err("no tie".to_owned());
+    }
+    let behind = (0xa000_0000_0000_0000..).step_by(1 << 32).filter(|key| hash(1, *key) > least[0]).take(4);
+    let mut pairs = Vec::new();
+    let mut first = 0;
+    for last in std::iter::once(0x2000_0000_0000_0000).chain(BRANCH_TIE).chain(behind) {
+        // The last key has the least hash on level 0 among the places of its leaf.
+        let others = (first..last).filter(|key| hash(0, *key) > hash(0, last)).take(4);
+        pairs.extend(others.chain([last]).map(|key| json!([format!("{key:016x}"), [["76", 50]]])));
+        first = last + 1;
+    }
+    Ok(json!(pairs))
 }
 
 fn exactly_full_branch() -> Result<Value, String> {

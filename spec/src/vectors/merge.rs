@@ -114,7 +114,7 @@ pub(super) fn refused() -> Result<Vec<Refusal>, String> {
     changed.push(if last == Some('0') { '1' } else { '0' });
     let end = "the end of the bytes";
     let version = header.replacen("6776657273696f6e01", "6776657273696f6e02", 1);
-    let no_root = header.replacen("65726f6f747381", "65726f6f747380", 1);
+    let no_root = "11a265726f6f7473806776657273696f6e01";
     let kind = whole.replacen("01711e20", "01551e20", 1);
     let cases = [
         ("an empty file", end, String::new()),
@@ -130,7 +130,7 @@ pub(super) fn refused() -> Result<Vec<Refusal>, String> {
         ("no root page", "a missing page", without(1)),
         ("a page of the tree missing", "a missing page", without(parts.len() - 1)),
         ("version 2", "another version", whole.replacen(header, &version, 1)),
-        ("a header without roots", "another header", whole.replacen(header, &no_root, 1)),
+        ("a header without roots", "another header", whole.replacen(header, no_root, 1)),
         ("a header alone", "a missing page", header.clone()),
     ];
     let refusal = |(rule, says, car): (&str, _, String)| Refusal {

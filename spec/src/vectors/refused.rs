@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Cases, END, KIND, RESERVED, Refusal, SMALL, compact};
+use super::{Cases, END, KIND, OTHER, RESERVED, Refusal, SMALL, compact};
 use crate::adapter::{hex, reference::answer};
 use crate::reference::{Address, Value as Held, address, branch, bytes, leaf, links};
 
@@ -120,8 +120,8 @@ pub(super) fn trees() -> Result<Vec<Refusal>, String> {
             ("9.4: a part too short", "a part of another length", 51, vec![part(50)]),
             ("9.4: a part too long", "a part of another length", 51, vec![part(52)]),
             ("9.4: an array where a part belongs", KIND, 51, vec![links(&[[0; 32]])]),
-            ("3: a part in a longer head than it needs", "a part of another length", 51, vec![longer_head]),
-            ("3: bytes behind a part", "a part of another length", 51, vec![behind]),
+            ("3: a part in a longer head than it needs", OTHER, 51, vec![longer_head]),
+            ("3: bytes behind a part", OTHER, 51, vec![behind]),
             ("9.4: a part where an array belongs", KIND, 8193, vec![part(8193)]),
             ("9.4: a link too few", "another number of parts", 8193, vec![top(&[&full]), full.clone()]),
             (
