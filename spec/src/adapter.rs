@@ -14,23 +14,65 @@ pub use params::{Params, hex};
 pub type Answer = fn(&str, &Value) -> Result<Value, String>;
 
 /// The sections that both adapters serve.
-pub const SECTIONS: [&str; 9] =
-    ["cid", "config", "page", "key_hash", "build", "edit", "read", "diff", "tree"];
+pub const SECTIONS: [&str; 13] = [
+    "cid", "config", "page", "key_hash", "cuts", "build", "edit", "read", "diff", "merge", "tree", "proof",
+    "car",
+];
 
 /// Answers every line of the input with a line of output, until the input ends.
 ///
 /// # Errors
 /// Reading or writing failed.
 pub fn serve(answer: Answer, input: impl BufRead, mut output: impl Write) -> std::io::Result<()> {
-    for line in input.lines() {
-        let request: Value = serde_json::from_str(&line?)?;
-        let method = request["method"].as_str().unwrap_or_default();
-        let response = match answer(method, &request["params"]) {
-            Ok(result) => json!({ "id": request["id"], "result": result }),
-            Err(error) => json!({ "id": request["id"], "error": error }),
+    for line in input.split(b'\n') {
+        let response = match serde_json::from_slice::<Value>(&line?) {
+            Ok(request) => respond(answer, &request),
+            Err(error) => json!({ "id": null, "error": format!("no JSON: {error}") }),
         };
         writeln!(output, "{response}")?;
         output.flush()?;
     }
     Ok(())
+}
+
+fn respond(answer: Answer, request: &Value) -> Value {
+    let id = &request["id"];
+    let Some(method) = request["method"].as_str() else {
+        return json!({ "id": id, "error": "a request without a method" });
+    };
+    match answer(method, &request["params"]) {
+        Ok(result) => json!({ "id": id, "result": result }),
+        Err(error) => json!({ "id": id, "error": error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_line_says_there_is_one_answer() {
+        let lines: [&[u8]; 8] = [
+            b"",
+            b"garbage",
+            b"\xff\xfe",
+            b"[]",
+            b"{\"id\":1}",
+            b"{\"id\":2,\"method\":\"no such\",\"params\":{}}",
+            b"{\"id\":3,\"method\":\"build\"}",
+            b"{\"id\":4,\"method\":\"hello\",\"params\":{}}",
+        ];
+        for answer in [prolly::answer, reference::answer] {
+            let mut output = Vec::new();
+            serve(answer, lines.join(&b'\n').as_slice(), &mut output).expect("writing to memory");
+            let responses: Vec<Value> = String::from_utf8_lossy(&output)
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("a response"))
+                .collect();
+            let ids: Vec<_> = responses.iter().map(|response| response["id"].clone()).collect();
+            assert_eq!(json!(ids), json!([null, null, null, null, 1, 2, 3, 4]));
+            assert!(responses[..7].iter().all(|response| response["error"].is_string()));
+            assert!(responses[7]["result"].is_object());
+        }
+    }
 }

@@ -9,3 +9,4 @@ pub mod adapter;
 pub mod reference;
 pub mod runner;
 pub mod vectors;
+pub mod wrong;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use spec::{adapter, runner, vectors};
+use spec::{adapter, runner, vectors, wrong};
 
 const USAGE: &str = "usage: spec check [--strict] [--timeout SECONDS] [--vectors DIR] [-- COMMAND…]
-       spec adapter prolly|reference
+       spec adapter prolly|reference|wrong-NAME
        spec vectors [DIR]";
 
 fn main() -> ExitCode {
@@ -31,7 +31,11 @@ fn run(args: &[String]) -> Result<bool, String> {
             let answer = match *name {
                 "prolly" => adapter::prolly::answer,
                 "reference" => adapter::reference::answer,
-                _ => return Err(USAGE.to_owned()),
+                other => {
+                    let found =
+                        wrong::WRONG.iter().find(|wrong| other.strip_prefix("wrong-") == Some(wrong.name));
+                    found.ok_or(USAGE)?.answer
+                }
             };
             let served = adapter::serve(answer, std::io::stdin().lock(), std::io::stdout().lock());
             served.map(|()| true).map_err(|error| error.to_string())

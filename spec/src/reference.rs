@@ -3,11 +3,17 @@
 //! Written from the text alone. The numbers in the comments are its sections. Everything is kept in
 //! memory, pages are cut by trying every place, and a page is checked by encoding it again.
 
+pub mod car;
 mod cbor;
+pub mod proof;
+mod sets;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::cbor::{ARRAY, BYTES, LINK_HEAD, Reader, UNSIGNED, array, byte_string, ensure, head, link};
+
+pub use self::sets::{Changes, Conflicts, Sides, check_edits, diff, edit, merge};
 
 /// A set of pairs.
 pub type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -15,8 +21,6 @@ pub type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 pub type Address = [u8; 32];
 /// Pages by their addresses.
 pub type Pages = BTreeMap<Address, Vec<u8>>;
-/// What differs (10): by key, the left and the right value.
-pub type Changes = BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)>;
 
 /// Version of the text (5).
 pub const FORMAT: u64 = 1;
@@ -118,9 +122,11 @@ pub fn key_hash(level: u8, key: &[u8]) -> u64 {
 }
 
 /// A value as its leaf holds it (6.1).
-#[derive(Debug, Clone)]
-enum Value {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// The value itself.
     Inline(Vec<u8>),
+    /// The length of a value out of line, and its top value page.
     Linked(u64, Address),
 }
 
@@ -174,6 +180,11 @@ impl Page {
 
     fn count(&self) -> u64 {
         self.pairs.iter().map(|(_, item)| item.count()).sum()
+    }
+
+    /// The lower bound of a child, from the branch's own (9.3.4).
+    fn bound<'a>(&'a self, child: usize, own: Option<&'a [u8]>) -> Option<&'a [u8]> {
+        child.checked_sub(1).map_or(own, |before| Some(&self.pairs[before].0))
     }
 
     /// Decodes a page and makes all checks of 9.1 but that of the hash.
@@ -253,6 +264,52 @@ pub fn check_page_within(bytes: &[u8], config: &Config) -> Result<(), String> {
     Page::read(bytes)?.check(config)
 }
 
+/// Encodes a value page of the lowest row: a byte string (6.4).
+#[must_use]
+pub fn bytes(part: &[u8]) -> Vec<u8> {
+    byte_string(part)
+}
+
+/// Encodes a value page of a higher row: an array of links (6.4).
+#[must_use]
+pub fn links(to: &[Address]) -> Vec<u8> {
+    array(&to.iter().map(link).collect::<Vec<_>>())
+}
+
+/// Encodes a leaf of these pairs, whether they fit a leaf or not (6.1).
+#[must_use]
+pub fn leaf(pairs: &[(Vec<u8>, Value)]) -> Vec<u8> {
+    let pairs = pairs.iter().map(|(key, value)| (key.clone(), Item::Value(value.clone()))).collect();
+    Page { level: 0, pairs }.encode()
+}
+
+/// Encodes a branch over children (last key, address, count), whether what it says is true or not (6.2).
+#[must_use]
+pub fn branch(level: u64, children: &[(Vec<u8>, Address, u64)]) -> Vec<u8> {
+    let pairs = children.iter().map(|(last, to, count)| (last.clone(), Item::Child(*to, *count)));
+    Page { level, pairs: pairs.collect() }.encode()
+}
+
+/// Tells how many pairs each page of a tree has, level by level from the leaves up, in their order.
+///
+/// # Errors
+/// A page is missing, or is none.
+pub fn shape(root: &Address, pages: &Pages) -> Result<Vec<Vec<usize>>, String> {
+    let mut shape = Vec::new();
+    let mut row = vec![*root];
+    while !row.is_empty() {
+        let level = row.iter().map(|page| Page::read(pages.get(page).ok_or("a missing page")?));
+        let level = level.collect::<Result<Vec<_>, String>>()?;
+        let children = level.iter().flat_map(|page| &page.pairs).filter_map(|(_, item)| match item {
+            Item::Child(to, _) => Some(*to),
+            Item::Value(_) => None,
+        });
+        row = children.collect();
+        shape.insert(0, level.iter().map(|page| page.pairs.len()).collect());
+    }
+    Ok(shape)
+}
+
 /// Reads the text form of an address (2).
 ///
 /// # Errors
@@ -327,14 +384,16 @@ fn cut(config: &Config, level: u64, pairs: &[Pair]) -> Result<Vec<Vec<Pair>>, St
     let mut left = pairs;
     let mut pages = Vec::new();
     while !left.is_empty() {
+        // Those that are not above the window, with the sizes of all up to them.
+        let sizes = left.iter().scan(0, |sum, pair| {
+            *sum += size(pair);
+            Some(*sum)
+        });
+        let sizes: Vec<usize> = sizes.take_while(|sum| *sum <= max).collect();
         let mut n = left.len();
-        if left.iter().map(size).sum::<usize>() > max {
-            let sizes = left.iter().scan(0, |sum, pair| {
-                *sum += size(pair);
-                Some(*sum)
-            });
-            let inside = sizes.take_while(|sum| *sum <= max).zip(1..).filter(|(sum, _)| *sum >= min);
-            let places = inside.map(|(_, i)| i).filter(|i| level == 0 || i + 1 != left.len());
+        if sizes.len() < left.len() {
+            let places = (1..).zip(sizes).filter(|(_, size)| *size >= min).map(|(i, _)| i);
+            let places = places.filter(|i| level == 0 || i + 1 != left.len());
             let hash = |i: &usize| u8::try_from(level).map_or(0, |level| key_hash(level, &left[i - 1].0));
             // Of several least ones, this is the first.
             n = places.min_by_key(hash).ok_or("no place for a page to end")?;
@@ -350,76 +409,100 @@ fn cut(config: &Config, level: u64, pairs: &[Pair]) -> Result<Vec<Vec<Pair>>, St
 /// # Errors
 /// A page is missing, or refused.
 pub fn read(config: &Config, root: &Address, pages: &Pages) -> Result<Pairs, String> {
-    ensure(config.is_valid(), "an invalid configuration")?;
+    let source = Source::new(pages);
     let mut pairs = Pairs::new();
-    let page = Page::read(load(pages, root)?)?;
-    read_page(config, &page, None, pages, &mut pairs)?;
+    read_page(config, &source.root(config, root)?, None, &source, &mut pairs)?;
     Ok(pairs)
 }
 
-fn load<'a>(pages: &'a Pages, wanted: &Address) -> Result<&'a [u8], String> {
-    let page = pages.get(wanted).ok_or("a missing page")?;
-    ensure(address(page) == *wanted, "a page under another address than its own")?;
-    ensure(page.len() <= MAX_PAGE_BYTES, "a page too long")?;
-    Ok(page)
+/// Pages, and which of them were looked at.
+struct Source<'a> {
+    pages: &'a Pages,
+    used: RefCell<BTreeSet<Address>>,
+}
+
+impl<'a> Source<'a> {
+    fn new(pages: &'a Pages) -> Self {
+        Self { pages, used: RefCell::default() }
+    }
+
+    fn load(&self, wanted: &Address) -> Result<&'a [u8], String> {
+        let page = self.pages.get(wanted).ok_or("a missing page")?;
+        ensure(address(page) == *wanted, "a page under another address than its own")?;
+        ensure(page.len() <= MAX_PAGE_BYTES, "a page too long")?;
+        self.used.borrow_mut().insert(*wanted);
+        Ok(page)
+    }
+
+    fn root(&self, config: &Config, root: &Address) -> Result<Page, String> {
+        ensure(config.is_valid(), "an invalid configuration")?;
+        let page = Page::read(self.load(root)?)?;
+        page.check(config)?;
+        Ok(page)
+    }
+
+    /// Opens a child of a branch whose lower bound is given, and checks what is promised of it (9.3).
+    fn child(&self, config: &Config, parent: &Page, n: usize, bound: Option<&[u8]>) -> Result<Page, String> {
+        let (key, Item::Child(to, count)) = &parent.pairs[n] else { return Err("a leaf's pair".to_owned()) };
+        let child = Page::read(self.load(to)?)?;
+        child.check(config)?;
+        ensure(child.level + 1 == parent.level, "a child on another level")?;
+        ensure(child.count() == *count, "a child with another count")?;
+        ensure(child.pairs.last().is_some_and(|(last, _)| last == key), "a child with another last key")?;
+        let first = child.pairs.first().map(|(first, _)| first.as_slice());
+        ensure(first > parent.bound(n, bound), "a child that begins too early")?;
+        let child_size: usize = child.pairs.iter().map(size).sum();
+        let is_long_enough = child_size >= config.window(child.level).0;
+        ensure(n + 1 == parent.pairs.len() || is_long_enough, "a short page before another")?;
+        Ok(child)
+    }
 }
 
 fn read_page(
     config: &Config,
     page: &Page,
-    mut bound: Option<Vec<u8>>,
-    pages: &Pages,
+    bound: Option<&[u8]>,
+    source: &Source<'_>,
     pairs: &mut Pairs,
 ) -> Result<(), String> {
-    page.check(config)?;
-    for (index, (key, item)) in page.pairs.iter().enumerate() {
+    for (n, (key, item)) in page.pairs.iter().enumerate() {
         match item {
-            Item::Value(Value::Inline(value)) => drop(pairs.insert(key.clone(), value.clone())),
-            Item::Value(Value::Linked(len, top)) => {
-                pairs.insert(key.clone(), read_value(*len, top, pages)?);
-            }
-            Item::Child(to, count) => {
-                let child = Page::read(load(pages, to)?)?;
-                ensure(child.level + 1 == page.level, "a child on another level")?;
-                ensure(child.count() == *count, "a child with another count")?;
-                ensure(
-                    child.pairs.last().is_some_and(|(last, _)| last == key),
-                    "a child with another last key",
-                )?;
-                let first = child.pairs.first().map(|(first, _)| first);
-                ensure(bound.is_none() || first > bound.as_ref(), "a child that begins too early")?;
-                let child_size: usize = child.pairs.iter().map(size).sum();
-                let is_long_enough = child_size >= config.window(child.level).0;
-                ensure(index + 1 == page.pairs.len() || is_long_enough, "a short page before another")?;
-                read_page(config, &child, bound, pages, pairs)?;
-                bound = Some(key.clone());
+            Item::Value(value) => drop(pairs.insert(key.clone(), read_value(value, source)?)),
+            Item::Child(..) => {
+                let child = source.child(config, page, n, bound)?;
+                read_page(config, &child, page.bound(n, bound), source, pairs)?;
             }
         }
     }
     Ok(())
 }
 
-/// Reads a value out of line (9.4).
-fn read_value(len: u64, top: &Address, pages: &Pages) -> Result<Vec<u8>, String> {
-    let len = usize::try_from(len).map_err(|_| "a value too long")?;
+/// Reads a value, if it is out of line from its pages (9.4).
+fn read_value(value: &Value, source: &Source<'_>) -> Result<Vec<u8>, String> {
+    let (len, top) = match value {
+        Value::Inline(bytes) => return Ok(bytes.clone()),
+        Value::Linked(len, top) => (usize::try_from(*len).map_err(|_| "a value too long")?, top),
+    };
     let depth = (0..).find(|depth| PART_BYTES * FAN_OUT.pow(*depth) >= len).unwrap_or(0);
-    read_part(depth, len, top, pages)
+    read_part(depth, len, top, source)
 }
 
-fn read_part(depth: u32, len: usize, at: &Address, pages: &Pages) -> Result<Vec<u8>, String> {
-    let bytes = load(pages, at)?;
+fn read_part(depth: u32, len: usize, at: &Address, source: &Source<'_>) -> Result<Vec<u8>, String> {
+    let bytes = source.load(at)?;
     let mut reader = Reader(bytes);
     if depth == 0 {
         let part = reader.bytes()?;
-        ensure(part.len() == len && byte_string(&part) == bytes, "a part of another length")?;
+        ensure(byte_string(&part) == bytes, "another encoding than the one there is")?;
+        ensure(part.len() == len, "a part of another length")?;
         return Ok(part);
     }
     let below = PART_BYTES * FAN_OUT.pow(depth - 1);
     let links = reader.array(Reader::link)?;
     ensure(links.len() == len.div_ceil(below), "another number of parts")?;
-    ensure(array(&links.iter().map(link).collect::<Vec<_>>()) == bytes, "another encoding")?;
+    let encoded = array(&links.iter().map(link).collect::<Vec<_>>());
+    ensure(encoded == bytes, "another encoding than the one there is")?;
     let part =
-        |(index, to): (usize, &Address)| read_part(depth - 1, below.min(len - index * below), to, pages);
+        |(index, to): (usize, &Address)| read_part(depth - 1, below.min(len - index * below), to, source);
     Ok(links.iter().enumerate().map(part).collect::<Result<Vec<_>, _>>()?.concat())
 }
 
@@ -431,22 +514,4 @@ pub fn read_canonical(config: &Config, root: &Address, pages: &Pages) -> Result<
     let pairs = read(config, root, pages)?;
     ensure(build(config, &pairs)?.0 == *root, "boundaries that break the rule")?;
     Ok(pairs)
-}
-
-/// Applies edits in their order: a value to put, or none to remove the key (10).
-pub fn edit(pairs: &mut Pairs, edits: &[(Vec<u8>, Option<Vec<u8>>)]) {
-    for (key, value) in edits {
-        match value {
-            Some(value) => drop(pairs.insert(key.clone(), value.clone())),
-            None => drop(pairs.remove(key)),
-        }
-    }
-}
-
-/// Finds what differs between two sets of pairs (10).
-#[must_use]
-pub fn diff(left: &Pairs, right: &Pairs) -> Changes {
-    let keys: BTreeSet<_> = left.keys().chain(right.keys()).cloned().collect();
-    let sides = keys.into_iter().map(|key| (left.get(&key).cloned(), right.get(&key).cloned(), key));
-    sides.filter(|(left, right, _)| left != right).map(|(left, right, key)| (key, (left, right))).collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use spec::adapter::{prolly, reference};
+use spec::wrong::{WRONG, Wrong};
 use spec::{runner, vectors};
 
 fn dir() -> PathBuf {
@@ -36,10 +37,11 @@ fn a_changed_vector_fails_in_every_file() {
             std::env::temp_dir().join(format!("spec-{}-{}", std::process::id(), changed.replace('/', "-")));
         std::fs::create_dir_all(copy.join("must-refuse")).unwrap();
         for name in vectors::FILES {
-            let mut file: Value =
-                serde_json::from_str(&std::fs::read_to_string(dir().join(name)).unwrap()).unwrap();
-            if name == changed {
-                let case = file["cases"][0].as_object_mut().unwrap();
+            let text = std::fs::read_to_string(dir().join(name)).unwrap();
+            let mut file: Value = serde_json::from_str(&text).unwrap();
+            let cases = file["cases"].as_array_mut().unwrap();
+            cases.truncate(usize::from(name == changed));
+            if let Some(case) = cases.first_mut().and_then(Value::as_object_mut) {
                 case.remove("refused");
                 case.insert("result".to_owned(), json!("changed"));
             }
@@ -68,90 +70,29 @@ fn a_broken_process_is_an_error_and_no_hang() {
     }
 }
 
-/// The reference, but it takes what it refuses for this reason.
-fn takes(reason: &'static str, taken: Value) -> impl FnMut(&str, &Value) -> Result<Value, String> {
-    move |method, params| match reference::answer(method, params) {
-        // The sections without the large trees.
-        Ok(mut hello) if method == "hello" => {
-            hello["sections"] = json!(["page", "tree", "config"]);
-            Ok(hello)
-        }
-        Err(why) if why == reason => Ok(taken.clone()),
-        answer => answer,
-    }
-}
-
-/// The reference, asked with other parameters.
-fn asks(change: fn(&str, &mut Value)) -> impl FnMut(&str, &Value) -> Result<Value, String> {
-    move |method, params| {
-        let mut params = params.clone();
-        change(method, &mut params);
-        reference::answer(method, &params)
-    }
-}
-
-fn add(params: &mut Value, index: usize, n: i64) {
-    if let Some(limit) = params["config"][index].as_i64() {
-        params["config"][index] = json!(limit + n);
-    }
-}
-
 #[test]
-fn what_must_be_refused_and_is_taken_fails() {
-    for (reason, section) in [
-        ("another encoding than the one there is", "page"),
-        ("keys that do not ascend", "page"),
-        ("arrays of different lengths", "page"),
-        ("a branch with fewer than two children", "page"),
-        ("a count of zero", "page"),
-        ("too many pairs", "page"),
-        ("an impossible length of a value", "page"),
-        ("another address", "page"),
-        ("a child with another count", "tree"),
-        ("a child with another last key", "tree"),
-        ("a short page before another", "tree"),
-        ("an invalid configuration", "config"),
-    ] {
-        let found = failed(&mut takes(reason, json!(true)), &dir());
-        assert!(found.iter().any(|name| name == section), "{reason}: {found:?}");
-    }
-}
-
-#[test]
-fn other_answers_fail() {
-    let mut level_not_in_the_hash = asks(|method, params| {
-        if method == "key_hash" {
-            params["level"] = json!(0);
+fn every_wrong_implementation_fails_where_it_is_wrong() {
+    let worker = |wrongs: Vec<&Wrong>| {
+        for wrong in wrongs {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_spec"));
+            command.args(["adapter", &format!("wrong-{}", wrong.name)]);
+            let mut process = runner::Process::start(command, Duration::from_secs(60)).unwrap();
+            assert_eq!(failed(&mut process, &dir()), wrong.sections, "{}", wrong.name);
         }
-    });
-    assert_eq!(failed(&mut level_not_in_the_hash, &dir()), ["key_hash"]);
-    let mut inline_off_by_one = asks(|method, params| {
-        if method == "build" {
-            add(params, 5, -1);
-        }
-    });
-    assert_eq!(failed(&mut inline_off_by_one, &dir()), ["build"]);
-    let mut range_end_inclusive = asks(|method, params| {
-        if method == "range" {
-            params["to"] = json!(format!("{}00", params["to"].as_str().unwrap()));
-        }
-    });
-    assert_eq!(failed(&mut range_end_inclusive, &dir()), ["read"]);
-    let mut first_edit_wins = asks(|method, params| {
-        if method == "edit" {
-            for batch in params["batches"].as_array_mut().unwrap() {
-                batch.as_array_mut().unwrap().reverse();
-            }
-        }
-    });
-    assert_eq!(failed(&mut first_edit_wins, &dir()), ["edit"]);
-    let mut values_ignored = |method: &str, params: &Value| {
-        let mut answer = reference::answer(method, params)?;
-        if method == "diff" {
-            let one_sided = |change: &Value| change[1].is_null() || change[2].is_null();
-            answer.as_array_mut().unwrap().retain(one_sided);
-        }
-        Ok(answer)
     };
-    assert_eq!(failed(&mut values_ignored, &dir()), ["diff"]);
+    std::thread::scope(|scope| {
+        for n in 0..2 {
+            scope.spawn(move || worker(WRONG.iter().skip(n).step_by(2).collect()));
+        }
+    });
+}
+
+#[test]
+fn a_failure_says_where_and_what() {
+    let wrong = WRONG.iter().find(|wrong| wrong.name == "first-edit-of-a-key-counts").unwrap();
+    let sections = runner::check(&mut wrong.answer.clone(), &dir()).unwrap();
+    let failure = &sections["edit"].failures[0];
+    for part in ["edit.json: case 0", "asked    edit {", "expected [\"", "got      [\""] {
+        assert!(failure.contains(part), "{failure}");
+    }
 }

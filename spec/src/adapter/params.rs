@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use crate::reference::{Config, Pairs};
 
+/// Greatest length of bytes that a request makes of parts: 128 MiB.
+pub const MAX_BYTES: usize = 128 << 20;
+
 /// Writes bytes as hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -28,6 +31,28 @@ impl<'a> Params<'a> {
         Self(&self.0[name])
     }
 
+    /// Returns an item of an array by its place.
+    #[must_use]
+    pub fn nth(self, place: usize) -> Self {
+        Self(&self.0[place])
+    }
+
+    /// Returns a text.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn text(self) -> Result<&'a str, String> {
+        self.0.as_str().ok_or_else(|| format!("not a text: {}", self.0))
+    }
+
+    /// Returns bytes, or nothing where there is null.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn optional_bytes(self) -> Result<Option<Vec<u8>>, String> {
+        if self.0.is_null() { Ok(None) } else { self.bytes().map(Some) }
+    }
+
     /// Returns the items of an array.
     ///
     /// # Errors
@@ -36,12 +61,30 @@ impl<'a> Params<'a> {
         Ok(self.0.as_array().ok_or("no array")?.iter().map(Params))
     }
 
-    /// Returns bytes.
+    /// Returns bytes: a text of hexadecimal digits, or an array of such texts and of `[digits, times]`.
     ///
     /// # Errors
-    /// They are not hexadecimal digits.
+    /// They are neither, or longer than [`MAX_BYTES`].
     pub fn bytes(self) -> Result<Vec<u8>, String> {
-        self.0.as_str().and_then(unhex).ok_or_else(|| format!("not bytes: {}", self.0))
+        let digits = |part: Self| {
+            part.0.as_str().and_then(unhex).ok_or_else(|| format!("not bytes: {:.80}", part.0.to_string()))
+        };
+        if self.0.is_string() {
+            return digits(self);
+        }
+        let mut bytes = Vec::new();
+        for part in self.items()? {
+            let (part, times) = if part.0.is_array() {
+                (digits(part.nth(0))?, usize::try_from(part.nth(1).number()?).unwrap_or(usize::MAX))
+            } else {
+                (digits(part)?, 1)
+            };
+            if part.len().saturating_mul(times) > MAX_BYTES - bytes.len() {
+                return Err("too many bytes".to_owned());
+            }
+            bytes.extend(part.repeat(times));
+        }
+        Ok(bytes)
     }
 
     /// Returns an address.

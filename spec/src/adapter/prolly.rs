@@ -1,5 +1,9 @@
 //! `prolly` as an implementation that the runner can check.
 
+mod proof;
+mod trees;
+
+use prolly::ipld::Foreign;
 use prolly::{Cid, Config, KeyRange, MemoryStore, Page, PageSink, PageSource, Tree, Union};
 use serde_json::{Value, json};
 
@@ -62,10 +66,25 @@ pub fn answer(method: &str, params: &Value) -> Result<Value, String> {
             json!(tree("pairs")?.select(&store, params.at("index").number()?).map_err(text)?.map(pair))
         }
         "range" => {
-            let range = KeyRange::new(&(params.at("from").bytes()?..params.at("to").bytes()?));
-            let pairs = tree("pairs")?.ranges(&store, vec![range]);
+            let pairs = tree("pairs")?.ranges(&store, vec![range(params)?]);
             let pairs = pairs.map(|found| found.map(pair).map_err(text));
             json!(pairs.collect::<Result<Vec<_>, String>>()?)
+        }
+        "count" => {
+            json!(tree("pairs")?.count_range(&store, &range(params)?).map_err(text)?)
+        }
+        "cuts" => trees::cuts(&store, &tree("pairs")?)?,
+        "merge" => trees::merge(params, &store, [tree("base")?, tree("left")?, tree("right")?])?,
+        "car_write" => {
+            let mut car = Vec::new();
+            tree("pairs")?.export_car(&store, &mut car).map_err(text)?;
+            json!(hex(&car))
+        }
+        "car_read" => {
+            let car = params.at("car").bytes()?;
+            let tree = Tree::import_car(&car[..], &store, config(params)?, Foreign::Refuse).map_err(text)?;
+            let pairs = tree.ranges(&store, vec![KeyRange::all()]).map(|found| found.map(pair).map_err(text));
+            json!({ "root": hex(tree.root.as_bytes()), "pairs": pairs.collect::<Result<Vec<_>, String>>()? })
         }
         "diff" => {
             let side = |value: Option<_>| match value {
@@ -95,6 +114,8 @@ pub fn answer(method: &str, params: &Value) -> Result<Value, String> {
             let tree = Tree { root, config: config(params)? };
             json!(tree.verify(&store).map_err(text)?.pairs)
         }
+        "proof_make" => proof::make(params)?,
+        "proof_verify" => proof::verify(params)?,
         _ => return Err(format!("unknown method: {method}")),
     })
 }
@@ -114,13 +135,14 @@ fn config(params: Params<'_>) -> Result<Config, String> {
 fn edit(params: Params<'_>, store: &MemoryStore, mut tree: Tree) -> Result<Value, String> {
     let mut roots = Vec::new();
     for batch in params.at("batches").items()? {
-        let edits = batch.items()?.map(|edit| {
-            let value = Params(&edit.0[1]);
-            let value = if value.0.is_null() { None } else { Some(value.bytes()?) };
-            Ok((Params(&edit.0[0]).bytes()?, value))
-        });
+        let edits = batch.items()?.map(|edit| Ok((edit.nth(0).bytes()?, edit.nth(1).optional_bytes()?)));
         tree = tree.edit(store, edits.collect::<Result<Vec<_>, String>>()?).map_err(text)?;
         roots.push(hex(tree.root.as_bytes()));
     }
     Ok(json!(roots))
+}
+
+fn range(params: Params<'_>) -> Result<KeyRange, String> {
+    let to = params.at("to").optional_bytes()?.map(Into::into);
+    Ok(KeyRange { from: params.at("from").bytes()?.into(), to })
 }

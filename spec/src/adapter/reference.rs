@@ -1,5 +1,7 @@
 //! The reference as an implementation that the runner can check.
 
+mod proof;
+
 use serde_json::{Value, json};
 
 use super::{Params, SECTIONS, hex};
@@ -56,10 +58,25 @@ pub fn answer(method: &str, params: &Value) -> Result<Value, String> {
             json!(params.at("pairs").pairs()?.iter().nth(index).map(|(k, v)| [hex(k), hex(v)]))
         }
         "range" => {
-            let (from, to) = (params.at("from").bytes()?, params.at("to").bytes()?);
-            let pairs = params.at("pairs").pairs()?;
-            let inside = pairs.iter().filter(|(key, _)| **key >= from && **key < to);
+            let inside = inside(params)?;
+            let inside = inside.iter();
             json!(inside.map(|(key, value)| [hex(key), hex(value)]).collect::<Vec<_>>())
+        }
+        "count" => json!(inside(params)?.len()),
+        "cuts" => {
+            let (root, pages) = build()?;
+            json!(reference::shape(&root, &pages)?)
+        }
+        "merge" => merge(params)?,
+        "car_write" => {
+            let (root, pages) = build()?;
+            json!(hex(&reference::car::write(&root, &pages)?))
+        }
+        "car_read" => {
+            let (root, pages) = reference::car::read(&params.at("car").bytes()?)?;
+            let pairs = reference::read_canonical(&config()?, &root, &pages)?;
+            let pairs: Vec<_> = pairs.iter().map(|(key, value)| [hex(key), hex(value)]).collect();
+            json!({ "root": hex(&root), "pairs": pairs })
         }
         "diff" => {
             let changes = reference::diff(&params.at("left").pairs()?, &params.at("right").pairs()?);
@@ -86,6 +103,8 @@ pub fn answer(method: &str, params: &Value) -> Result<Value, String> {
             let pairs = reference::read_canonical(&config()?, &params.at("root").address()?, &pages)?;
             json!(pairs.len())
         }
+        "proof_make" => proof::make(params)?,
+        "proof_verify" => proof::verify(params)?,
         _ => return Err(format!("unknown method: {method}")),
     })
 }
@@ -95,13 +114,40 @@ fn edit(params: Params<'_>) -> Result<Value, String> {
     let mut pairs: Pairs = params.at("pairs").pairs()?;
     let mut roots = Vec::new();
     for batch in params.at("batches").items()? {
-        let edits = batch.items()?.map(|edit| {
-            let value = Params(&edit.0[1]);
-            let value = if value.0.is_null() { None } else { Some(value.bytes()?) };
-            Ok((Params(&edit.0[0]).bytes()?, value))
-        });
-        reference::edit(&mut pairs, &edits.collect::<Result<Vec<_>, String>>()?);
+        let edits = batch.items()?.map(|edit| Ok((edit.nth(0).bytes()?, edit.nth(1).optional_bytes()?)));
+        let edits = edits.collect::<Result<Vec<_>, String>>()?;
+        reference::check_edits(&config, &edits)?;
+        reference::edit(&mut pairs, &edits);
         roots.push(hex(&reference::build(&config, &pairs)?.0));
     }
     Ok(json!(roots))
+}
+
+/// The pairs of a range.
+fn inside(params: Params<'_>) -> Result<Pairs, String> {
+    let (from, to) = (params.at("from").bytes()?, params.at("to").optional_bytes()?);
+    let pairs = params.at("pairs").pairs()?.into_iter();
+    Ok(pairs.filter(|(key, _)| *key >= from && to.as_ref().is_none_or(|to| key < to)).collect())
+}
+
+fn merge(params: Params<'_>) -> Result<Value, String> {
+    let side = |name| params.at(name).pairs();
+    let config = params.at("config").config()?;
+    let [base, left, right] = [side("base")?, side("left")?, side("right")?];
+    for side in [&base, &left, &right] {
+        reference::build(&config, side)?;
+    }
+    let (mut merged, conflicts) = reference::merge(&base, &left, &right);
+    if params.at("resolve").0 == "greater" {
+        for (key, [_, left, right]) in conflicts {
+            merged.extend(left.max(right).map(|value| (key, value)));
+        }
+    } else if !conflicts.is_empty() {
+        let side = |value: &Option<Vec<u8>>| json!(value.as_ref().map(|value| hex(value)));
+        let conflict = conflicts
+            .iter()
+            .map(|(key, [base, left, right])| json!([hex(key), side(base), side(left), side(right)]));
+        return Ok(json!({ "conflicts": conflict.collect::<Vec<_>>() }));
+    }
+    Ok(json!({ "root": hex(&reference::build(&config, &merged)?.0) }))
 }
