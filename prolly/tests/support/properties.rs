@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prolly::{
-    CountRange, Diff, Edit, Get, GetMany, KeyRange, Measure, MemoryStore, PageSink, PageSource, Pairs,
-    Sample, Scan, Select, SelectMany, Side, Step, Tree, Union, Value, ValueRef, read,
+    CountRange, Diff, Edit, Get, GetMany, KeyRange, Measure, MemoryStore, PageSink, PageSource, Pairs, Rank,
+    ReadValue, Sample, Scan, Select, SelectMany, Side, Step, Tree, Union, Value, ValueRef, read,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -390,6 +390,28 @@ pub fn many_at_once_equal_the_model<S: PageSource + PageSink>(
         let found = drive(&mut partial, |source| select.step(source));
         let expected = usize::try_from(place).ok().and_then(|place| pairs.iter().rev().nth(place).cloned());
         prop_assert_eq!(found.as_ref().map(bytes), expected);
+    }
+
+    for key in &wanted {
+        let mut partial = Partial::new(store);
+        let mut rank = Rank::new(tree, key.clone());
+        let less = drive(&mut partial, |source| rank.step(source));
+        prop_assert_eq!(less, model.range(..key.clone()).count() as u64);
+        let mut select = Select::new(tree, less);
+        let found = drive(&mut partial, |source| select.step(source));
+        let next = model.range(key.clone()..).next().map(|(k, v)| (k.clone(), v.clone()));
+        prop_assert_eq!(found.as_ref().map(bytes), next);
+        prop_assert!(partial.rounds <= 2 * height);
+        let Some((_, value)) = found else { continue };
+        let mut partial = Partial::new(store);
+        let mut whole = ReadValue::new(value.clone());
+        let whole = drive(&mut partial, |source| whole.step(source));
+        prop_assert_eq!(whole, read(store, value).unwrap());
+        prop_assert!(partial.rounds <= 2, "a value of up to 1 MiB has two levels");
+        let prefix = &key[..key.len().min(1)];
+        let found: Vec<_> = tree.prefix(store, prefix).map(|pair| pair.unwrap().0.to_vec()).collect();
+        let begins: Vec<_> = model.keys().filter(|key| key.starts_with(prefix)).cloned().collect();
+        prop_assert_eq!(found, begins);
     }
 
     let amount = usize::try_from(seed % 60).unwrap();
