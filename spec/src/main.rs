@@ -77,7 +77,7 @@ fn check(mut args: &[&str], mut dir: PathBuf) -> Result<bool, String> {
     for (name, section) in runner::check(&mut process, &dir)? {
         let (failed, skipped) = (section.failures.len(), section.skipped);
         println!("{name:10} {:5} passed {failed:5} failed {skipped:5} skipped", section.passed);
-        section.failures.iter().take(3).for_each(|failure| println!("{failure}"));
+        section.failures.iter().for_each(|failure| println!("{failure}"));
         good &= failed == 0 && (skipped == 0 || !strict);
     }
     Ok(good)

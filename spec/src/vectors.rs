@@ -194,6 +194,10 @@ fn pages() -> Cases {
         value(51),
         format!("8300814081821833{}", link("00")),
         format!("8300814081821832{}", link("00")),
+        // The greatest value, the greatest level, the greatest sum of counts.
+        format!("830081408182 1a01000000{}", link("00")).replace(' ', ""),
+        format!("84181f824161416282{}{}820102", link("00"), link("11")),
+        format!("8401824161416282{}{}821bfffffffffffffffe01", link("00"), link("11")),
     ]
     .iter()
     .map(|page| ("page_check", check(page, SMALL)))

@@ -50,7 +50,7 @@ pub const WRONG: &[Wrong] = &[
         let lower = params["text"].as_str().map(str::to_lowercase);
         answer(method, &if method == "cid_read" { json!({ "text": lower }) } else { params.clone() })
     }),
-    wrong("longer-heads-taken", &["page"], |method, params| {
+    wrong("longer-heads-taken", &["page", "tree"], |method, params| {
         takes(method, params, &["another encoding than the one there is"])
     }),
     wrong("unsorted-keys-taken", &["page"], |method, params| {

@@ -96,3 +96,18 @@ fn a_failure_says_where_and_what() {
         assert!(failure.contains(part), "{failure}");
     }
 }
+
+#[test]
+fn the_program_says_by_its_exit_code_whether_all_passed() {
+    let spec = env!("CARGO_BIN_EXE_spec");
+    for (name, good) in [("prolly", true), ("reference", true), ("wrong-text-in-upper-case-taken", false)] {
+        let found =
+            Command::new(spec).args(["check", "--strict", "--", spec, "adapter", name]).output().unwrap();
+        let report = String::from_utf8_lossy(&found.stdout);
+        assert_eq!(found.status.success(), good, "{name}: {report}");
+        for section in spec::adapter::SECTIONS {
+            assert!(report.lines().any(|line| line.starts_with(section)), "{section} in {report}");
+        }
+        assert_eq!(report.contains("cid.json: case "), !good, "{report}");
+    }
+}
