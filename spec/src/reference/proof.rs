@@ -62,7 +62,11 @@ impl Proof {
         statement.check()?;
         let needed = if let Statement::Diff(right) = &statement {
             let side = |root| tree_pages(&config, root, pages);
-            side(root)?.symmetric_difference(&side(right)?).copied().collect()
+            let mut needed: BTreeSet<_> = side(root)?.symmetric_difference(&side(right)?).copied().collect();
+            if root != right {
+                needed.extend([*root, *right]);
+            }
+            needed
         } else {
             prove(&config, root, &statement, pages)?.1
         };
@@ -303,17 +307,21 @@ impl Side {
     }
 }
 
-/// What differs between two trees, of which the pages are there that only one of them has. So a page that
-/// is linked and not there is in both, and a page that is there is not.
+/// What differs between two trees, of which the pages are there that only one of them has, and the roots
+/// if these differ. So a page that is linked and not there is in both, and a page that is there is not,
+/// unless it is a root.
 fn diff(
     config: &Config,
     left: &Address,
     right: &Address,
     pages: &Pages,
 ) -> Result<(Shown, BTreeSet<Address>), String> {
+    let roots = [*left, *right];
     let (left, right) = (Side::walk(config, left, pages)?, Side::walk(config, right, pages)?);
     ensure(left.elsewhere == right.elsewhere, "a missing page")?;
-    ensure(left.here.is_disjoint(&right.here), "a page that is not needed")?;
+    let mut both = left.here.intersection(&right.here);
+    let only_roots = roots[0] != roots[1] && both.clone().all(|page| roots.contains(page));
+    ensure(both.next().is_none() || only_roots, "a page that is not needed")?;
     let keys: BTreeSet<_> = left.pairs.keys().chain(right.pairs.keys()).cloned().collect();
     let sides = keys.into_iter().map(|key| ((left.pairs.get(&key), right.pairs.get(&key)), key));
     let changes = sides.filter(|((left, right), _)| left != right);

@@ -58,8 +58,13 @@ pub(super) fn holding() -> Result<Cases, String> {
         asked
             .push(json!({ "config": SMALL, "pairs": many, "statement": ["range", key, format!("{key}00")] }));
     }
+    // The root of the right tree is a leaf of the left one.
+    let ten: Vec<_> = (0..10).map(|n| json!([format!("{n:04}"), [["76", 40]]])).collect();
+    let (seven, ten) = (json!(ten.get(3..)), json!(ten));
     for (left, right) in [
         (&none, &none),
+        (&ten, &seven),
+        (&seven, &ten),
         (&none, &three),
         (&three, &none),
         (&one, &three),
