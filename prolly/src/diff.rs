@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use self::leaves::{Leaves, Progress};
-use self::segment::{Scope, Segment, Stretch, split};
+use self::segment::{Scope, Segment, Stretch, foresee, split};
 use crate::error::Error;
 use crate::page::Value;
 use crate::range::{KeyRange, successor};
@@ -22,6 +22,9 @@ use crate::saved::{self, SavedError};
 use crate::step::{Frontier, Step, open_root};
 use crate::store::PageSource;
 use crate::tree::Tree;
+
+/// So many segments at most have their pages on the way from memory at once.
+const FORESEEN: usize = 32;
 
 /// A key whose value differs, or which only one of two trees has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,7 +168,10 @@ impl Diff {
                 continue;
             }
             match segment.expand(source, &self.scope)? {
-                Some(parts) => parts.into_iter().rev().for_each(|part| self.segments.push_front(part)),
+                Some(parts) => {
+                    foresee(parts.iter().take(FORESEEN).flat_map(|part| part.left.iter().chain(&part.right)));
+                    parts.into_iter().rev().for_each(|part| self.segments.push_front(part));
+                }
                 None => {
                     self.segments.push_front(segment);
                     return self.missing(source);

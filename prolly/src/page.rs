@@ -10,12 +10,13 @@ mod error;
 mod search;
 mod value;
 
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 
-use self::decode::{End, Longest, NONE_LINKED, content};
+use self::decode::{End, Heads, Longest, NONE_LINKED, content};
 pub use self::error::PageError;
 use self::search::{Guess, number};
 pub(crate) use self::value::PairRefs;
@@ -28,26 +29,32 @@ use crate::config::{BRANCH_PAIR_BYTES, Config, MAX_PAGE_BYTES};
 #[derive(Debug, Clone)]
 pub struct Page(Arc<Decoded>);
 
+/// What walks touch stands first, in as few lines of memory as may be.
 #[derive(Debug)]
+#[repr(C)]
 struct Decoded {
     bytes: Bytes,
+    ends: Box<[End]>,
     /// For every key the 8 bytes behind what all keys begin with, as a number: a search touches a few
     /// lines of memory, and not the keys all over the page.
     behind: Box<[u64]>,
-    ends: Box<[End]>,
-    /// Where a key is likely to stand.
-    guess: Guess,
+    longest: Longest,
+    heads: (Heads, Heads),
+    level: u8,
     /// What all keys begin with, as the length of it, and its first 8 bytes.
     common: u16,
     begins: u64,
-    level: u8,
-    longest: Longest,
+    /// Where a key is likely to stand.
+    guess: Guess,
     count: u64,
-    counts: Box<[u64]>,
     /// Children that were opened from here and fit the links to them.
     opened: Box<[OnceLock<Weak<Self>>]>,
+    counts: Box<[u64]>,
     cid: Cid,
 }
+
+/// How far apart a page is touched before all of it is read.
+const TOUCHED_BYTES: usize = 1024;
 
 /// The bytes of a hash at the end of a link.
 const HASH_BYTES: usize = 32;
@@ -97,6 +104,7 @@ impl Page {
             bytes,
             level: parts.level,
             longest: parts.longest,
+            heads: parts.heads,
             count: parts.count,
             cid,
         })))
@@ -293,7 +301,7 @@ impl Page {
     /// Iterates over some pairs of a leaf, in order.
     pub(crate) fn pair_refs(&self, pairs: Range<usize>) -> PairRefs<'_> {
         let ends = if self.level() == 0 { self.0.ends.get(pairs.start..=pairs.end) } else { None };
-        PairRefs::new(ends.unwrap_or_default(), &self.0.bytes, self.has_links())
+        PairRefs::new(ends.unwrap_or_default(), &self.0.bytes, self.0.heads, self.has_links())
     }
 
     /// Returns the address of a child of a branch. `None` in a leaf.
@@ -374,6 +382,39 @@ impl Page {
         opened.is_some_and(|opened| std::ptr::eq(opened.as_ptr(), Arc::as_ptr(&child.0)))
     }
 
+    /// Touches what a walk will read next of children that were opened before, so that memory is on its way
+    /// while the walk is still busy: of the next child its pairs, of the one after it the page itself.
+    #[inline]
+    pub(crate) fn foresee(&self, next: usize, after_next: usize) {
+        if let Some(after_next) = self.0.opened.get(after_next).and_then(OnceLock::get) {
+            black_box(after_next.strong_count());
+        }
+        if let Some(next) = self.opened(next) {
+            // One in every line of 64 bytes.
+            next.0.ends.iter().step_by(16).for_each(|end| {
+                black_box(end.key);
+            });
+            black_box(next.0.longest.payload);
+        }
+    }
+
+    /// Touches some children that were opened before, so that memory is on its way for all at once.
+    pub(crate) fn foresee_pages(&self, children: Range<usize>) {
+        for child in self.0.opened.get(children).unwrap_or_default().iter().filter_map(OnceLock::get) {
+            black_box(child.strong_count());
+        }
+    }
+
+    /// Touches the bytes of some children that were opened before here and there.
+    pub(crate) fn foresee_bytes(&self, children: Range<usize>) {
+        for child in children.filter_map(|index| self.opened(index)) {
+            child.0.bytes.iter().step_by(TOUCHED_BYTES).for_each(|byte| {
+                black_box(*byte);
+            });
+            black_box(child.0.ends.first().map(|end| end.key));
+        }
+    }
+
     /// Remembers a child that fits.
     pub(crate) fn remember(&self, index: usize, child: &Self) {
         if let Some(opened) = self.0.opened.get(index) {
@@ -386,13 +427,14 @@ impl Page {
 /// Returns how many of a number of items are the same, told for stretches of them: encodings that stand
 /// side by side are compared at once.
 fn shared(most: usize, same: impl Fn(usize, usize) -> bool) -> usize {
-    const STRETCH: usize = 16;
-    let mut count = 0;
-    while count + STRETCH <= most && same(count, count + STRETCH) {
-        count += STRETCH;
+    let (mut count, mut stretch) = (0, 32);
+    loop {
+        if count + stretch <= most && same(count, count + stretch) {
+            count += stretch;
+        } else if stretch > 1 {
+            stretch /= 2;
+        } else {
+            return count;
+        }
     }
-    while count < most && same(count, count + 1) {
-        count += 1;
-    }
-    count
 }

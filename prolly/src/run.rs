@@ -97,6 +97,12 @@ impl<'a> Iterator for RunIter<'a> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.pairs.size_hint()
     }
+
+    /// The direction is asked for once, and not for every pair.
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, fold: F) -> B {
+        if self.reversed { self.pairs.rev().fold(init, fold) } else { self.pairs.fold(init, fold) }
+    }
 }
 
 impl ExactSizeIterator for RunIter<'_> {}

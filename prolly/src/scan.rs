@@ -204,7 +204,16 @@ impl Scan {
         self.walked.bytes += page.bytes().len() as u64;
         self.walked.height = self.walked.height.max(page.level().saturating_add(1));
         let turn = Turn::new(page);
-        if turn.page.level() == 0 { self.leaf = Some(turn) } else { self.path.push(turn) }
+        if turn.page.level() > 0 {
+            self.path.push(turn);
+            return;
+        }
+        self.leaf = Some(turn);
+        if let Some(Turn { page, left }) = self.path.last().filter(|branch| branch.left.len() > 1) {
+            let (next, after_next) =
+                if self.reversed { (left.end - 1, left.end - 2) } else { (left.start, left.start + 1) };
+            page.foresee(next, after_next);
+        }
     }
 
     /// Returns the next pairs of the open leaf that belong to a range.

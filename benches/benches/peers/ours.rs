@@ -107,12 +107,12 @@ impl System for Ours {
         let (found, time) = timed(|| {
             let mut found = 0;
             for run in tree.runs(&self.store, vec![KeyRange::all()]) {
-                for (key, value) in &run? {
+                run?.iter().for_each(|(key, value)| {
                     if let ValueRef::Inline(value) = value {
                         found += usize::from(value.len() == 100);
                         black_box((key, value));
                     }
-                }
+                });
             }
             Ok::<_, Failure>(found)
         });

@@ -126,6 +126,16 @@ impl Stretch {
     }
 }
 
+/// Has the pages of many segments on their way from memory at once, before one is waited for.
+pub(crate) fn foresee<'a>(stretches: impl Iterator<Item = &'a Stretch> + Clone) {
+    let children = stretches.filter_map(|stretch| match stretch {
+        Stretch::Root(_) => None,
+        Stretch::Children { branch, children, .. } => Some((branch, children)),
+    });
+    children.clone().for_each(|(branch, children)| branch.foresee_pages(children.clone()));
+    children.for_each(|(branch, children)| branch.foresee_bytes(children.clone()));
+}
+
 /// What is compared, and what is of interest.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {

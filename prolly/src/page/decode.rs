@@ -24,6 +24,28 @@ pub(super) fn content(start: u16, end: u16) -> Range<usize> {
     usize::from(start) + string_head(usize::from(end.wrapping_sub(start)))..usize::from(end)
 }
 
+/// The length of the heads of many byte strings, if all are alike; 0 if not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Heads(u8);
+
+impl Heads {
+    /// Looks at the encoded lengths of the shortest and the longest string.
+    fn of(shortest: usize, longest: usize) -> Self {
+        let alike = string_head(shortest) == string_head(longest);
+        Self(if alike { u8::try_from(string_head(longest)).unwrap_or(0) } else { 0 })
+    }
+
+    /// Returns where the bytes of a byte string lie whose encoding lies here.
+    #[inline]
+    pub(super) fn content(self, start: u16, end: u16) -> Range<usize> {
+        if self.0 == 0 {
+            content(start, end)
+        } else {
+            usize::from(start) + usize::from(self.0)..usize::from(end)
+        }
+    }
+}
+
 /// Returns the length of the head of a byte string in a page, from the length of head and string.
 #[inline]
 pub(super) const fn string_head(encoded: usize) -> usize {
@@ -48,6 +70,8 @@ pub(super) struct Parts {
     pub(super) counts: Vec<u64>,
     pub(super) count: u64,
     pub(super) longest: Longest,
+    /// Of the keys, and of the values if none lives out of line.
+    pub(super) heads: (Heads, Heads),
 }
 
 /// Takes a page apart.
@@ -63,6 +87,16 @@ pub(super) fn parts(bytes: &[u8]) -> Result<Parts, PageError> {
     };
     reader.end()?;
     Ok(parts)
+}
+
+/// Looks at the encodings that lie between these ends.
+fn alike(ends: &[End], place: impl Fn(&End) -> u16) -> Heads {
+    let lens = ends.windows(2).map(|ends| match ends {
+        [before, end] => usize::from(place(end).wrapping_sub(place(before))),
+        _ => 0,
+    });
+    let (least, most) = lens.fold((usize::MAX, 0), |(least, most), len| (least.min(len), most.max(len)));
+    Heads::of(least, most)
 }
 
 /// Offsets fit 16 bits because the page's length was checked against [`MAX_PAGE_BYTES`].
@@ -127,10 +161,11 @@ fn leaf(reader: &mut Reader<'_>) -> Result<Parts, PageError> {
         }
         end.value = short(reader.position());
     }
-    let heads = 2 * cbor::head_len(pairs as u64);
-    payload = payload + (reader.position() - values_at) - heads;
+    let array_heads = 2 * cbor::head_len(pairs as u64);
+    payload = payload + (reader.position() - values_at) - array_heads;
     let longest = Longest { key, inline: short(inline), payload: sum(payload), shortest_linked };
-    Ok(Parts { level: 0, ends, counts: Vec::new(), count: pairs as u64, longest })
+    let heads = (alike(&ends, |end| end.key), alike(&ends, |end| end.value));
+    Ok(Parts { level: 0, ends, counts: Vec::new(), count: pairs as u64, longest, heads })
 }
 
 fn branch(reader: &mut Reader<'_>, level: u8) -> Result<Parts, PageError> {
@@ -158,5 +193,6 @@ fn branch(reader: &mut Reader<'_>, level: u8) -> Result<Parts, PageError> {
         counts.push(under);
     }
     let longest = Longest { key, inline: 0, payload: sum(payload), shortest_linked: NONE_LINKED };
-    Ok(Parts { level, ends, counts, count, longest })
+    let heads = (Heads(0), Heads(0));
+    Ok(Parts { level, ends, counts, count, longest, heads })
 }

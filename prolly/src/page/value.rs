@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::decode::{End, content, string_head};
+use super::decode::{End, Heads, string_head};
 use crate::cbor::Reader;
 use crate::cid::Cid;
 
@@ -48,25 +48,31 @@ pub(crate) struct PairRefs<'a> {
     begin: End,
     ends: std::slice::Iter<'a, End>,
     bytes: &'a [u8],
+    heads: (Heads, Heads),
     may_be_linked: bool,
 }
 
 impl<'a> PairRefs<'a> {
     /// Takes the ends of pairs, and before them those of the pair before.
-    pub(super) fn new(ends: &'a [End], bytes: &'a [u8], may_be_linked: bool) -> Self {
+    pub(super) fn new(ends: &'a [End], bytes: &'a [u8], heads: (Heads, Heads), may_be_linked: bool) -> Self {
         let (begin, ends) =
             ends.split_first().map_or((End { key: 0, value: 0 }, ends), |(at, ends)| (*at, ends));
-        Self { begin, ends: ends.iter(), bytes, may_be_linked }
+        Self { begin, ends: ends.iter(), bytes, heads, may_be_linked }
     }
 
     #[inline]
     fn pair(&self, begin: End, end: End) -> (&'a [u8], ValueRef<'a>) {
-        let key = self.bytes.get(content(begin.key, end.key)).unwrap_or_default();
+        let key = self.bytes.get(self.heads.0.content(begin.key, end.key)).unwrap_or_default();
         if self.may_be_linked {
             let value = self.bytes.get(begin.value.into()..end.value.into()).unwrap_or_default();
             return (key, value_of(value));
         }
-        (key, ValueRef::Inline(self.bytes.get(content(begin.value, end.value)).unwrap_or_default()))
+        (
+            key,
+            ValueRef::Inline(
+                self.bytes.get(self.heads.1.content(begin.value, end.value)).unwrap_or_default(),
+            ),
+        )
     }
 }
 
@@ -83,6 +89,16 @@ impl<'a> Iterator for PairRefs<'a> {
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.ends.size_hint()
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut fold: F) -> B {
+        let (mut begin, mut folded) = (self.begin, init);
+        for end in self.ends.clone() {
+            folded = fold(folded, self.pair(begin, *end));
+            begin = *end;
+        }
+        folded
     }
 }
 
