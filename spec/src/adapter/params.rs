@@ -64,7 +64,7 @@ impl<'a> Params<'a> {
     /// Returns bytes: a text of hexadecimal digits, or an array of such texts and of `[digits, times]`.
     ///
     /// # Errors
-    /// They are neither, or longer than [`MAX_BYTES`].
+    /// They are neither, or longer than 128 MiB.
     pub fn bytes(self) -> Result<Vec<u8>, String> {
         let digits = |part: Self| {
             part.0.as_str().and_then(unhex).ok_or_else(|| format!("not bytes: {:.80}", part.0.to_string()))
