@@ -50,6 +50,7 @@ mod error;
 mod pbf;
 mod reader;
 mod source;
+mod write;
 mod xml;
 
 pub use element::{
@@ -58,4 +59,5 @@ pub use element::{
 pub use error::{Compression, ElementProblem, PbfProblem, Place, Problem, ReadError, XmlProblem};
 pub use pbf::{MAX_BLOB_BYTES, MAX_BLOB_HEADER_BYTES, MAX_BLOCK_ELEMENTS};
 pub use reader::Reader;
+pub use write::{FileFormat, Unwritable, WriteError, WriteProblem, Writer};
 pub use xml::{MAX_XML_ATTRIBUTES, MAX_XML_DEPTH, MAX_XML_EVENT_BYTES};

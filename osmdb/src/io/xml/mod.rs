@@ -9,6 +9,7 @@ mod draft;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod write;
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use quick_xml::events::{BytesDecl, BytesStart, Event};
 pub use self::attributes::MAX_XML_ATTRIBUTES;
 use self::attributes::{name_of, shortened};
 use self::draft::Draft;
+pub(super) use self::write::{Document, XmlWriter};
 use super::error::{Compression, Place, Problem, XmlProblem};
 use super::reader::unpack_problem;
 use super::source::Rationed;
