@@ -5,6 +5,7 @@ mod error;
 mod format;
 mod pack;
 mod partial;
+mod whole;
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -15,6 +16,7 @@ pub use self::error::{Unwritable, WriteError, WriteProblem};
 pub use self::format::FileFormat;
 use self::pack::Pack;
 use self::partial::Partial;
+pub use self::whole::WholeFile;
 use super::pbf::PbfWriter;
 use super::xml::{Document, XmlWriter};
 use crate::entry::Entry;

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use quick_xml::events::attributes::Attribute;
 
 use super::super::write::{Checked, Content, EncodeError, Limits, Shape, Unwritable, check};
-use super::MAX_XML_EVENT_BYTES;
 use super::timestamp::{MAX_TIME, MIN_TIME, show_timestamp};
+use super::{Document, MAX_XML_EVENT_BYTES};
 use crate::entry::Entry;
 use crate::model::{Degrees, MAX_ID, Member};
 
@@ -20,32 +20,14 @@ const fn is_xml(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// What the elements stand in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::io) enum Document {
-    /// `<osm>`
-    Osm,
-    /// `<osmChange>`
-    Change,
-}
-
-impl Document {
-    const fn root(self) -> &'static str {
-        match self {
-            Self::Osm => "osm",
-            Self::Change => "osmChange",
-        }
-    }
-
-    /// Returns the section that an element stands in.
-    fn section(self, element: &Checked<'_>) -> Option<&'static str> {
-        let is_new = element.is_new || element.meta.version == Some(1);
-        match self {
-            Self::Osm => None,
-            Self::Change if element.content.is_none() => Some("delete"),
-            Self::Change if is_new => Some("create"),
-            Self::Change => Some("modify"),
-        }
+/// Returns the section that an element of a change file stands in.
+fn section_of(element: &Checked<'_>) -> &'static str {
+    if element.content.is_none() {
+        "delete"
+    } else if element.is_new || element.meta.version == Some(1) {
+        "create"
+    } else {
+        "modify"
     }
 }
 
@@ -61,7 +43,7 @@ pub(in crate::io) struct XmlWriter<W> {
 impl<W: Write> XmlWriter<W> {
     /// Begins the document.
     pub(in crate::io) fn new(mut out: W, document: Document) -> io::Result<Self> {
-        let (root, program) = (document.root(), concat!("osmdb ", env!("CARGO_PKG_VERSION")));
+        let (root, program) = (document.name(), concat!("osmdb ", env!("CARGO_PKG_VERSION")));
         writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
         writeln!(out, "<{root} version=\"0.6\" generator=\"{program}\">")?;
         Ok(Self { out, document, section: None, buffer: String::new() })
@@ -72,14 +54,14 @@ impl<W: Write> XmlWriter<W> {
         let element = check(entry, &LIMITS)?;
         self.buffer.clear();
         put_element(&mut self.buffer, &element, self.document)?;
-        self.enter(self.document.section(&element))?;
+        self.enter((self.document == Document::Change).then(|| section_of(&element)))?;
         Ok(self.out.write_all(self.buffer.as_bytes())?)
     }
 
     /// Ends the document and returns what it was written to.
     pub(in crate::io) fn finish(mut self) -> io::Result<W> {
         self.enter(None)?;
-        writeln!(self.out, "</{}>", self.document.root())?;
+        writeln!(self.out, "</{}>", self.document.name())?;
         Ok(self.out)
     }
 

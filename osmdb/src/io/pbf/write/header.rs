@@ -11,7 +11,7 @@ use super::{Checked, framed};
 use crate::model::Kind;
 
 /// The room that is left for the header: more than it ever needs.
-pub(super) const HEADER_BYTES: usize = 200;
+pub(super) const HEADER_BYTES: usize = 160;
 
 /// What is known of all elements of a file so far.
 #[derive(Debug, Default)]
