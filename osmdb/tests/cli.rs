@@ -60,7 +60,7 @@ fn a_failed_import_leaves_nothing_of_a_new_database() {
     place.write("empty.osm", "");
     place.write("text.osm", "not a map");
     place.write("latin.osm", b"<osm><node id='1' lat='1' lon='1'><tag k='name' v='S\xfcd'/></node></osm>");
-    place.write("change.osm", "<osmChange><create/></osmChange>");
+    place.write("change.osm", "<osmChange><node id='1' lat='1' lon='0'/></osmChange>");
     place.write("pole.osm", "<osm><node id='1' lat='91' lon='0'/></osm>");
     place.write("gzip.osm.gz", b"\x1f\x8b\x08\x00 nothing of the kind");
     std::fs::create_dir(place.path("empty")).unwrap();
@@ -71,7 +71,7 @@ fn a_failed_import_leaves_nothing_of_a_new_database() {
         ("empty.osm", "the file is empty"),
         ("text.osm", "give an .osm.pbf"),
         ("latin.osm", "latin.osm"),
-        ("change.osm", "give an .osm.pbf"),
+        ("change.osm", "outside of the sections"),
         ("pole.osm", "latitude 91.0000000"),
         ("gzip.osm.gz", "gzip"),
         ("empty", "empty"),
@@ -198,6 +198,8 @@ fn wrong_usage_is_told_apart() {
         &["get"],
         &["query"],
         &["query", "--bbox", "0,0,1,1", "--format", "xml"],
+        &["export"],
+        &["export", "map.osm", "--bbox"],
         &["merge"],
         &["root", "more"],
         &["--db"],
@@ -208,7 +210,7 @@ fn wrong_usage_is_told_apart() {
     let nothing = place.run([""; 0]);
     assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(2), ""));
     let help = place.run(["--help"]).done();
-    for verb in ["demo", "import", "root", "get", "query", "merge", "stats", "verify"] {
+    for verb in ["demo", "import", "root", "get", "query", "export", "merge", "stats", "verify"] {
         assert!(help.contains(verb), "{help}");
         assert!(place.run([verb, "--help"]).done().contains("Example"), "{verb}");
     }
@@ -222,7 +224,14 @@ fn what_is_no_database_is_left_alone() {
     std::fs::create_dir(place.path("empty")).unwrap();
     std::fs::create_dir(place.path("taken")).unwrap();
     place.write("taken/letter", "text");
-    let verbs = [&["root"][..], &["get", "node/1"], &["query", "--bbox", "0,0,1,1"], &["stats"], &["verify"]];
+    let verbs = [
+        &["root"][..],
+        &["get", "node/1"],
+        &["query", "--bbox", "0,0,1,1"],
+        &["export", "new.osm"],
+        &["stats"],
+        &["verify"],
+    ];
     let cases = [
         ("absent", "create one with `osmdb import FILE`"),
         ("empty", "create one with `osmdb import FILE`"),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use osmdb::io::{PbfProblem, Problem, ReadError, XmlProblem};
+use osmdb::io::{PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem};
 use prolly::StoreError;
 
 use super::output::complain;
@@ -35,6 +35,12 @@ pub(super) enum Failure {
     NotEmpty(PathBuf),
     #[error("{}{}", .0, advice(.0))]
     Db(#[from] osmdb::Error),
+    #[error("{}: GeoJSON has no history: leave --history out, or write an OSM file", .0.display())]
+    NoHistory(PathBuf),
+    #[error(transparent)]
+    Box(#[from] osmdb::BBoxError),
+    #[error("{}{}", .0, write_advice(.0))]
+    Write(#[from] WriteError),
     #[error("{}: {what} failed: {source}", path.display())]
     File { path: PathBuf, what: &'static str, source: io::Error },
     #[error("the results could not be written: {0}")]
@@ -61,7 +67,12 @@ impl Failure {
             Self::Said => {}
             _ => complain(&self.to_string()),
         }
-        ExitCode::from(if matches!(self, Self::Itself(_)) { USAGE } else { FAILED })
+        let is_usage = match self {
+            Self::Itself(_) | Self::NoHistory(_) => true,
+            Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),
+            _ => false,
+        };
+        ExitCode::from(if is_usage { USAGE } else { FAILED })
     }
 }
 
@@ -105,8 +116,8 @@ fn read_advice(problem: &Problem) -> &'static str {
         Problem::Empty | Problem::Truncated { .. } | Problem::Damaged { .. } => {
             "nothing was imported: get the file again"
         }
-        Problem::Xml(XmlProblem::Root { .. } | XmlProblem::ChangeFile) | Problem::UnknownFormat { .. } => {
-            "give an .osm.pbf, .osm, .osm.gz or .osm.bz2 file with a map"
+        Problem::Xml(XmlProblem::Root { .. }) | Problem::UnknownFormat { .. } => {
+            "give an .osm.pbf, .osm, .osm.gz or .osm.bz2 file with a map, or an .osc file with changes to it"
         }
         Problem::Xml(XmlProblem::Encoding { .. }) => "convert it to UTF-8",
         Problem::Pbf(PbfProblem::Compression(_)) => "write it anew with zlib",
@@ -114,6 +125,17 @@ fn read_advice(problem: &Problem) -> &'static str {
         Problem::Element { .. } => "nothing was imported: ask whoever made the file",
         _ => "nothing was imported: get the file again, or ask whoever made it",
     }
+}
+
+fn write_advice(error: &WriteError) -> String {
+    let advice = match error.problem() {
+        WriteProblem::Io(error) => io_advice(error),
+        WriteProblem::UnknownFormat => "or, for GeoJSON, .geojson or .geojsonseq",
+        WriteProblem::NotAFile => "name another file",
+        WriteProblem::Element { problem: Unwritable::Character(_), .. } => "write .osm.pbf, which can",
+        _ => "",
+    };
+    if advice.is_empty() { String::new() } else { format!("; {advice}") }
 }
 
 fn io_advice(error: &io::Error) -> &'static str {

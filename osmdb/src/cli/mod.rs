@@ -6,7 +6,9 @@
 mod args;
 mod database;
 mod demo;
+mod export;
 mod failure;
+mod geojson;
 mod import;
 mod json;
 mod merge;
@@ -43,6 +45,7 @@ fn run(Cli { db, verb }: Cli) -> Result<(), Failure> {
         Verb::Root => show::root(&db),
         Verb::Get { elements } => show::get(&db, &elements),
         Verb::Query { bbox, format } => query::query(&db, bbox, format),
+        Verb::Export { file, bbox, history } => export::export(&db, &file, bbox, history),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
         Verb::Stats { json } => stats::stats(&db, json),
         Verb::Verify => stats::verify(&db),

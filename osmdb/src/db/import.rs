@@ -22,8 +22,9 @@ pub struct Imported {
 }
 
 impl<S: PageStore> Db<S> {
-    /// Imports OSM files (`.osm.pbf`, `.osm`, `.osm.gz`, `.osm.bz2`, told apart by their content) in
-    /// one commit. Imported entries carry nothing of this machine or this moment, so the same files
+    /// Imports OSM files (`.osm.pbf`, `.osm` and `.osc`, the last two also packed, told apart by their
+    /// content) in one commit. A change file adds what it creates and modifies, and tombstones of what it
+    /// deletes. Imported entries carry nothing of this machine or this moment, so the same files
     /// give the same root everywhere.
     ///
     /// While it reads, it reports how many bytes of all files it has read, and how many there are.

@@ -8,6 +8,7 @@ mod reflog;
 mod snapshot;
 mod tree_writer;
 mod verify;
+mod walk;
 mod write;
 
 use std::path::Path;

@@ -341,14 +341,17 @@ pub enum PbfProblem {
 #[non_exhaustive]
 pub enum XmlProblem {
     /// It is XML, but not OSM's.
-    #[error("expected <osm>, found <{found}>")]
+    #[error("expected <osm> or <osmChange>, found <{found}>")]
     Root {
         /// The outermost tag.
         found: String,
     },
-    /// It is a change file. It changes a map; it is none.
-    #[error("expected <osm>, found <osmChange>: change files are not read by import yet")]
-    ChangeFile,
+    /// In a change file, an element stands in no section, or a section in another.
+    #[error("<{found}> stands outside of the sections <create>, <modify> and <delete>, or one in another")]
+    Section {
+        /// The tag found.
+        found: String,
+    },
     /// Something follows the end.
     #[error("expected the end of the file after </osm>, found <{found}>")]
     AfterEnd {

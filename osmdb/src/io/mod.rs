@@ -1,8 +1,8 @@
-//! Reading OSM files: `.osm.pbf`, `.osm`, `.osm.gz` and `.osm.bz2`.
+//! Reading and writing OSM files: `.osm.pbf`, `.osm` and `.osc`, the last two plain, `.gz` or `.bz2`.
 //!
 //! [`Reader`] turns a file into [`Entry`](crate::Entry) values one after another, in the order of the file. What a
 //! file is, its content tells and not its name. Memory is bounded whatever the file's size: one PBF
-//! block or one XML element at a time.
+//! block or one XML element at a time. [`Writer`] is the way back.
 //!
 //! ```
 //! use osmdb::io::Reader;
@@ -31,7 +31,9 @@
 //! of 0 or -1, a timestamp of 0, a changeset of 0 or -1, a uid of 0 or -1, an empty user name. (A uid
 //! of 0 beside a user name drops the uid and keeps the name.) Places are rounded to 10⁻⁷ degree, half
 //! away from zero, timestamps down to whole seconds. An object with `visible="false"` is a tombstone:
-//! its payload is `None`, and what else it holds is not read.
+//! its payload is `None`, and what else it holds is not read. So is all that a change file has under
+//! `<delete>`; what it has under `<create>` and `<modify>` is read alike. The version of a tombstone is
+//! that of the deletion, as in the diffs that OSM publishes: the last version that was there, and one.
 //!
 //! # What is refused
 //!
@@ -50,6 +52,7 @@ mod error;
 mod pbf;
 mod reader;
 mod source;
+mod write;
 mod xml;
 
 pub use element::{
@@ -58,4 +61,5 @@ pub use element::{
 pub use error::{Compression, ElementProblem, PbfProblem, Place, Problem, ReadError, XmlProblem};
 pub use pbf::{MAX_BLOB_BYTES, MAX_BLOB_HEADER_BYTES, MAX_BLOCK_ELEMENTS};
 pub use reader::Reader;
+pub use write::{FileFormat, Unwritable, WholeFile, WriteError, WriteProblem, Writer};
 pub use xml::{MAX_XML_ATTRIBUTES, MAX_XML_DEPTH, MAX_XML_EVENT_BYTES};

@@ -5,8 +5,8 @@ mod element;
 mod id;
 mod tags;
 
-pub(crate) use coord::parse_degrees;
 pub use coord::{BBox, BBoxError, Coord, CoordError, UNITS_PER_DEGREE};
+pub(crate) use coord::{Degrees, parse_degrees};
 pub use element::{Member, Payload};
 pub use id::{ElementId, Kind, MAX_ID, ParseIdError};
 pub use tags::Tags;

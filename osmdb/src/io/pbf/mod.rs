@@ -22,12 +22,14 @@ mod strings;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod write;
 
 use std::io::BufRead;
 
 pub use block::MAX_BLOCK_ELEMENTS;
 pub use frame::MAX_BLOB_HEADER_BYTES;
 pub use inflate::MAX_BLOB_BYTES;
+pub(super) use write::PbfWriter;
 
 use self::frame::{BlobKind, Frames};
 use super::error::{PbfProblem, Place, Problem};

@@ -79,8 +79,13 @@ impl Attributes {
 }
 
 impl Draft {
-    /// Reads the attributes of the element's tag.
-    pub(super) fn new(kind: Kind, tag: &BytesStart<'_>, version: XmlVersion) -> Result<Self, Problem> {
+    /// Reads the attributes of the element's tag. It may be known to be deleted.
+    pub(super) fn new(
+        kind: Kind,
+        tag: &BytesStart<'_>,
+        version: XmlVersion,
+        deleted: bool,
+    ) -> Result<Self, Problem> {
         let mut attributes = Attributes::default();
         // The id may come last, and an error wants to name the element.
         let mut fault = None;
@@ -99,6 +104,8 @@ impl Draft {
         if let Some(fault) = fault {
             return Err(at(kind, id)(fault));
         }
+        // What a change file deletes, it often calls visible: it was, before.
+        attributes.deleted |= deleted;
         let (tags, refs, members) = (Tags::new(), Vec::new(), Vec::new());
         let text = TextBudget::new(MAX_ELEMENT_TEXT_BYTES);
         Ok(Self { element, id, attributes, tags, refs, members, text })

@@ -1,14 +1,16 @@
-//! Reading OSM XML, plain or unpacked, one tag at a time.
+//! Reading OSM XML and change files, plain or unpacked, one tag at a time; and writing them.
 //!
 //! UNTRUSTED: the parser collects one tag, text or comment in a buffer; the source it reads from is
 //! rationed, so that the buffer stays small. Entities that a document defines itself are never
 //! expanded: using one is an error.
 
 mod attributes;
+mod document;
 mod draft;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod write;
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -19,7 +21,9 @@ use quick_xml::events::{BytesDecl, BytesStart, Event};
 
 pub use self::attributes::MAX_XML_ATTRIBUTES;
 use self::attributes::{name_of, shortened};
+pub(super) use self::document::Document;
 use self::draft::Draft;
+pub(super) use self::write::XmlWriter;
 use super::error::{Compression, Place, Problem, XmlProblem};
 use super::reader::unpack_problem;
 use super::source::Rationed;
@@ -39,7 +43,17 @@ pub(super) struct XmlReader<R: BufRead> {
     /// Where the event read last begins.
     place: Place,
     stage: Stage,
+    document: Document,
+    /// Of a change file: the section that is open.
+    section: Option<Section>,
     buffer: Vec<u8>,
+}
+
+/// What a change file does with the elements in a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    CreateOrModify,
+    Delete,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +71,8 @@ impl<R: BufRead> XmlReader<R> {
             version: XmlVersion::Implicit1_0,
             place: Place::File,
             stage: Stage::BeforeRoot,
+            document: Document::Osm,
+            section: None,
             buffer: Vec::new(),
         }
     }
@@ -83,18 +99,21 @@ impl<R: BufRead> XmlReader<R> {
             match self.event(buffer)? {
                 Event::Start(tag) => match kind_of(&tag) {
                     Some(kind) => {
-                        let draft = Draft::new(kind, &tag, self.version)?;
+                        let draft = self.draft(kind, &tag)?;
                         return self.read_children(draft, buffer).map(Some);
                     }
-                    None => self.skip(buffer)?,
+                    None => match self.section_of(&tag)? {
+                        Some(section) => self.section = Some(section),
+                        None => self.skip(buffer)?,
+                    },
                 },
-                Event::Empty(tag) => {
-                    if let Some(kind) = kind_of(&tag) {
-                        return Draft::new(kind, &tag, self.version)?.finish().map(Some);
-                    }
-                }
+                Event::Empty(tag) => match kind_of(&tag) {
+                    Some(kind) => return self.draft(kind, &tag)?.finish().map(Some),
+                    None => drop(self.section_of(&tag)?),
+                },
+                Event::End(_) if self.section.is_some() => self.section = None,
                 Event::End(_) => self.stage = Stage::AfterRoot,
-                Event::Eof => return Err(Problem::Truncated { inside: "<osm>" }),
+                Event::Eof => return Err(Problem::Truncated { inside: self.document.tag() }),
                 _ => {}
             }
         }
@@ -107,12 +126,12 @@ impl<R: BufRead> XmlReader<R> {
         loop {
             match self.event(buffer)? {
                 Event::Start(tag) => {
-                    check_root(&tag)?;
+                    self.document = document_of(&tag)?;
                     self.stage = Stage::Elements;
                     return Ok(());
                 }
                 Event::Empty(tag) => {
-                    check_root(&tag)?;
+                    document_of(&tag)?;
                     self.stage = Stage::AfterRoot;
                     return Ok(());
                 }
@@ -125,6 +144,28 @@ impl<R: BufRead> XmlReader<R> {
                 _ => {}
             }
         }
+    }
+
+    /// Begins an element. In a change file it must be in a section.
+    fn draft(&self, kind: Kind, tag: &BytesStart<'_>) -> Result<Draft, Problem> {
+        if self.document == Document::Change && self.section.is_none() {
+            return Err(XmlProblem::Section { found: name_of(tag) }.into());
+        }
+        Draft::new(kind, tag, self.version, self.section == Some(Section::Delete))
+    }
+
+    /// Returns the section that a tag of a change file begins, if it begins one. They do not nest.
+    fn section_of(&self, tag: &BytesStart<'_>) -> Result<Option<Section>, XmlProblem> {
+        let section = match tag.name().as_ref() {
+            _ if self.document == Document::Osm => return Ok(None),
+            "create" | "modify" => Section::CreateOrModify,
+            "delete" => Section::Delete,
+            _ => return Ok(None),
+        };
+        if self.section.is_some() {
+            return Err(XmlProblem::Section { found: name_of(tag) });
+        }
+        Ok(Some(section))
     }
 
     /// Checks that nothing follows `</osm>`. Reading to the end also checks a packed file's checksum.
@@ -196,10 +237,10 @@ fn kind_of(tag: &BytesStart<'_>) -> Option<Kind> {
     }
 }
 
-fn check_root(tag: &BytesStart<'_>) -> Result<(), XmlProblem> {
+fn document_of(tag: &BytesStart<'_>) -> Result<Document, XmlProblem> {
     match tag.name().as_ref() {
-        "osm" => Ok(()),
-        "osmChange" => Err(XmlProblem::ChangeFile),
+        "osm" => Ok(Document::Osm),
+        "osmChange" => Ok(Document::Change),
         _ => Err(XmlProblem::Root { found: name_of(tag) }),
     }
 }

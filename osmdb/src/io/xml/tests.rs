@@ -108,7 +108,6 @@ fn elements_are_checked() {
 
 #[test]
 fn other_documents_are_named() {
-    assert_eq!(xml_problem("<osmChange version='0.6'/>"), XmlProblem::ChangeFile);
     assert_eq!(xml_problem("<gpx/>"), XmlProblem::Root { found: "gpx".to_owned() });
     assert_eq!(xml_problem("<osm/><osm/>"), XmlProblem::AfterEnd { found: "osm".to_owned() });
     let latin = "<?xml version='1.0' encoding='ISO-8859-1'?><osm/>";
@@ -119,6 +118,39 @@ fn other_documents_are_named() {
     {
         assert!(read(text).is_err() || text.contains("a=b"), "{text}");
     }
+}
+
+#[test]
+fn change_files_create_modify_and_delete() {
+    let text = "<osmChange version='0.6'><note/>
+        <create><node id='1' version='1' lat='1' lon='2'/><way id='2'><nd ref='1'/></way></create><modify/>
+        <modify><x><node id='8'/></x><node id='3' version='4' visible='false'/></modify>
+        <delete if-unused='true'><node id='5' version='6' visible='true' lat='none'><tag/></node>
+        <relation id='7' version='2'/></delete></osmChange>";
+    let entries = read(text).unwrap();
+    let found: Vec<_> =
+        entries.iter().map(|entry| (entry.element.to_string(), entry.payload.is_some())).collect();
+    let expected =
+        [("node/1", true), ("way/2", true), ("node/3", false), ("node/5", false), ("relation/7", false)];
+    assert_eq!(found, expected.map(|(element, live)| (element.to_owned(), live)));
+    let version = OsmMeta { version: Some(6), ..OsmMeta::default() };
+    assert_eq!(entries[3].origin, Origin::Imported(version));
+    assert_eq!(read("<osmChange/>").unwrap(), []);
+    assert_eq!(read("<osmChange></osmChange>").unwrap(), []);
+}
+
+#[test]
+fn what_is_out_of_place_in_a_change_file_is_refused() {
+    let section = |found: &str| XmlProblem::Section { found: found.to_owned() };
+    let node = "<node id='1' lat='1' lon='1'/>";
+    assert_eq!(xml_problem(format!("<osmChange>{node}</osmChange>")), section("node"));
+    assert_eq!(xml_problem("<osmChange><way id='1'></way></osmChange>"), section("way"));
+    assert_eq!(xml_problem("<osmChange><create><delete>"), section("delete"));
+    assert_eq!(xml_problem("<osmChange><create><create/>"), section("create"));
+    // Outside of change files these are tags like any other that is not OSM's.
+    assert_eq!(read_inside(&format!("<delete>{node}</delete>")).unwrap(), []);
+    let cut = read("<osmChange><delete><node id='1'/>").unwrap_err();
+    assert!(matches!(cut, Problem::Truncated { inside: "<osmChange>" }), "{cut}");
 }
 
 #[test]

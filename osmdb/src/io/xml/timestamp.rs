@@ -2,6 +2,10 @@
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
+/// The first second of the year 0 and the last of the year 9999: years have four digits.
+pub(super) const MIN_TIME: i64 = -62_167_219_200;
+pub(super) const MAX_TIME: i64 = 253_402_300_799;
+
 /// Reads a time such as `2013-01-01T00:00:00Z` as seconds since 1970.
 ///
 /// Fractions of a second (`.25`) are dropped, offsets (`+01:00`) are applied. A time without `Z` or
@@ -77,9 +81,58 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(year * 365 + leap_days + days_before + day - 1 - DAYS_TO_1970)
 }
 
+/// Writes seconds since 1970 as a time such as `2013-01-01T00:00:00Z`; `None` beyond [`MIN_TIME`] and
+/// [`MAX_TIME`].
+pub(super) fn show_timestamp(seconds: i64) -> Option<String> {
+    if !(MIN_TIME..=MAX_TIME).contains(&seconds) {
+        return None;
+    }
+    let (year, month, day) = date(seconds.div_euclid(SECONDS_PER_DAY));
+    let rest = seconds.rem_euclid(SECONDS_PER_DAY);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+}
+
+/// Returns the day of the Gregorian calendar. Years are counted from March, so that the day that leap
+/// years add is the last one: then the months before it have fixed lengths.
+fn date(days_since_1970: i64) -> (i64, i64, i64) {
+    const DAYS_IN_400_YEARS: i64 = 146_097;
+    // Days since 1 March of the year 0.
+    let days = days_since_1970 + 719_468;
+    let (cycle, day) = (days.div_euclid(DAYS_IN_400_YEARS), days.rem_euclid(DAYS_IN_400_YEARS));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (cycle * 400 + year + next_year, month, day)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse_timestamp;
+    use proptest::prelude::*;
+
+    use super::{MAX_TIME, MIN_TIME, parse_timestamp, show_timestamp};
+
+    proptest! {
+        #[test]
+        fn times_read_back(seconds in MIN_TIME..=MAX_TIME) {
+            prop_assert_eq!(parse_timestamp(&show_timestamp(seconds).unwrap()), Some(seconds));
+        }
+    }
+
+    #[test]
+    fn times_are_shown() {
+        for text in
+            ["0000-01-01T00:00:00Z", "2000-02-29T12:34:56Z", "2100-03-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+        {
+            assert_eq!(parse_timestamp(text).and_then(show_timestamp).as_deref(), Some(text));
+        }
+        assert_eq!(
+            [MIN_TIME - 1, MAX_TIME + 1, i64::MIN, i64::MAX].map(show_timestamp),
+            [None, None, None, None]
+        );
+    }
 
     #[test]
     fn times_are_seconds() {

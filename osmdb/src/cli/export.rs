@@ -1,0 +1,179 @@
+//! `export`.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
+use std::io::Write;
+use std::path::Path;
+
+use osmdb::io::{FileFormat, WholeFile, Writer};
+use osmdb::{BBox, ElementId, Error, Head, Kind, Snapshot};
+use prolly::PageSource;
+
+use super::database;
+use super::failure::Failure;
+use super::geojson::{self, Layout};
+use super::output::{Out, counted, note};
+
+/// The box that holds everything.
+const EVERYTHING: &str = "-180,-90,180,90";
+
+pub(super) fn export(dir: &Path, file: &Path, bbox: Option<BBox>, history: bool) -> Result<(), Failure> {
+    let layout = Layout::of(file);
+    if layout.is_some() && history {
+        return Err(Failure::NoHistory(file.into()));
+    }
+    if layout.is_none() && FileFormat::of(file).is_none() {
+        // What this says is the same with a database and without.
+        Writer::create(file)?;
+    }
+    let db = database::existing(dir)?;
+    let snapshot = db.snapshot();
+    let (written, notes) = match layout {
+        Some(layout) => features(&snapshot, file, bbox, layout)?,
+        None => entries(&snapshot, file, bbox, history)?,
+    };
+    note(&format!("{written} written to {}", file.display()));
+    notes.say();
+    let mut out = Out::new();
+    out.line(snapshot.root().cid())?;
+    out.finish()
+}
+
+/// Writes an OSM file.
+fn entries<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    file: &Path,
+    bbox: Option<BBox>,
+    history: bool,
+) -> Result<(String, Notes), Failure> {
+    let elements = bbox.map(|bbox| snapshot.extract(bbox)).transpose()?;
+    let mut export = Export::new(Writer::create(file)?, history);
+    for versions in versions(snapshot, elements.as_ref(), history) {
+        export.write(&versions?)?;
+    }
+    let Export { writer, written, notes, .. } = export;
+    writer.finish()?;
+    Ok((written.to_string(), notes))
+}
+
+/// Writes a file of GeoJSON.
+fn features<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    file: &Path,
+    bbox: Option<BBox>,
+    layout: Layout,
+) -> Result<(String, Notes), Failure> {
+    let bbox = match bbox {
+        Some(bbox) => bbox,
+        None => EVERYTHING.parse()?,
+    };
+    let mut out = WholeFile::create(file)?;
+    let part = |text: &dyn Display| write!(out, "{text}").map_err(|error| out.error(error).into());
+    let written = geojson::write(snapshot, bbox, layout, part)?;
+    out.finish()?;
+    Ok((counted(written, "feature", "features"), Notes::default()))
+}
+
+type Versions<'a> = Box<dyn Iterator<Item = Result<Vec<Head>, Error>> + 'a>;
+
+/// Gives what is to be written, element by element.
+fn versions<'a, S: PageSource>(
+    snapshot: &'a Snapshot<S>,
+    elements: Option<&'a BTreeSet<ElementId>>,
+    history: bool,
+) -> Versions<'a> {
+    match (elements, history) {
+        (None, false) => Box::new(snapshot.heads()),
+        (None, true) => Box::new(snapshot.versions()),
+        (Some(elements), false) => Box::new(snapshot.heads_among(elements)),
+        (Some(elements), true) => Box::new(snapshot.versions_among(elements)),
+    }
+}
+
+/// An export under way.
+struct Export {
+    writer: Writer,
+    /// Whether what was deleted is written too.
+    deleted: bool,
+    history: bool,
+    written: Written,
+    notes: Notes,
+}
+
+impl Export {
+    fn new(writer: Writer, history: bool) -> Self {
+        // A change file is there to say what was deleted.
+        let deleted = history || matches!(writer.format(), FileFormat::Change(_));
+        Self { writer, deleted, history, written: Written::default(), notes: Notes::default() }
+    }
+
+    /// Writes the versions of one element.
+    fn write(&mut self, versions: &[Head]) -> Result<(), Failure> {
+        let mut count = 0;
+        for Head { entry, .. } in versions {
+            if entry.element.kind == Kind::Changeset {
+                self.notes.changesets += 1;
+            } else if self.deleted || entry.payload.is_some() {
+                self.writer.write(entry)?;
+                self.written.count(entry.element.kind);
+                count += 1;
+            }
+        }
+        let is_map = versions.iter().any(|head| head.entry.element.kind != Kind::Changeset);
+        self.notes.deleted += u64::from(is_map && count == 0);
+        self.notes.forks += u64::from(!self.history && count > 1);
+        Ok(())
+    }
+}
+
+/// How much was written.
+#[derive(Default)]
+struct Written {
+    nodes: u64,
+    ways: u64,
+    relations: u64,
+}
+
+impl Written {
+    fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Node => self.nodes += 1,
+            Kind::Way => self.ways += 1,
+            Kind::Relation => self.relations += 1,
+            Kind::Changeset => {}
+        }
+    }
+}
+
+impl Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (nodes, ways) = (counted(self.nodes, "node", "nodes"), counted(self.ways, "way", "ways"));
+        write!(f, "{nodes}, {ways} and {}", counted(self.relations, "relation", "relations"))
+    }
+}
+
+/// What somebody who looks at the file should know.
+#[derive(Default)]
+struct Notes {
+    forks: u64,
+    deleted: u64,
+    changesets: u64,
+}
+
+impl Notes {
+    fn say(&self) {
+        if self.forks > 0 {
+            let forks =
+                counted(self.forks, "fork is in it with every head", "forks are in it with every head");
+            note(&format!("{forks}: versions of one id, one after another"));
+        }
+        if self.deleted > 0 {
+            let deleted = counted(self.deleted, "deleted element is", "deleted elements are");
+            note(&format!("{deleted} left out: --history writes what was deleted"));
+        }
+        if self.changesets > 0 {
+            let changesets = counted(self.changesets, "changeset is", "changesets are");
+            note(&format!("{changesets} left out: files of a map have none"));
+        }
+    }
+}

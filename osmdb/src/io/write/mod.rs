@@ -1,0 +1,177 @@
+//! Writing OSM files.
+
+mod checked;
+mod error;
+mod format;
+mod pack;
+mod partial;
+mod whole;
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+
+pub(in crate::io) use self::checked::{Checked, Content, Limits, Meta, Shape, check};
+pub use self::error::{Unwritable, WriteError, WriteProblem};
+pub use self::format::FileFormat;
+use self::pack::Pack;
+use self::partial::Partial;
+pub use self::whole::WholeFile;
+use super::pbf::PbfWriter;
+use super::xml::{Document, XmlWriter};
+use crate::entry::Entry;
+
+/// Writes entries into an OSM file, one after another.
+///
+/// The name of the file tells the format: see [`FileFormat`]. The file grows beside its place under
+/// another name, and takes its place when it is [finished](Self::finish); a writer that is dropped before
+/// that, or that fails, leaves what was there as it was. Memory is bounded whatever the size of the file:
+/// one element of XML, one block of PBF.
+///
+/// The entries stand in the file in the order in which they were written. Ids, versions, times,
+/// changesets, users, tags and members in their order are kept, and [`Reader`](super::Reader) gives them
+/// back as they were. Three things the formats cannot say:
+///
+/// - Edits of this database have no version of an OSM server, and their links have no place in a file: of
+///   an [`EditMeta`](crate::EditMeta) its changeset and time are written.
+/// - What was deleted has no content. In `.osm` it bears `visible="false"`, in PBF the same mark and the
+///   feature `HistoricalInformation`, in `.osc` it stands under `<delete>`.
+/// - A version, changeset, uid or time of 0 and an empty user name mean "not set", and are read so.
+///
+/// In change files (`.osc`), version 1 stands under `<create>`, as does an edit that replaces nothing; all
+/// others that are not deleted under `<modify>`.
+///
+/// ```
+/// use osmdb::io::{Reader, Writer};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let (path, copy) = (dir.path().join("summit.osm"), dir.path().join("copy.osm.pbf"));
+/// std::fs::write(&path, r#"<osm version="0.6"><node id="7" version="2" lat="42.592196" lon="1.5"/></osm>"#)?;
+/// let mut writer = Writer::create(&copy)?;
+/// for entry in Reader::open(&path)? {
+///     writer.write(&entry?)?;
+/// }
+/// writer.finish()?;
+///
+/// let same = Reader::open(&path)?.zip(Reader::open(&copy)?).all(|(a, b)| a.unwrap() == b.unwrap());
+/// assert!(same);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Writer {
+    path: PathBuf,
+    format: FileFormat,
+    /// `None` once it failed.
+    encoder: Option<Encoder>,
+    // After the encoder, which has the file open: some systems remove no open files.
+    partial: Partial,
+}
+
+enum Encoder {
+    // Boxed, or the smaller of the two would take the room of the larger.
+    Pbf(Box<PbfWriter<BufWriter<File>>>),
+    Xml(Box<XmlWriter<Pack>>),
+}
+
+impl Writer {
+    /// Begins a file, in the format that its name tells. Nothing of that name is touched yet.
+    ///
+    /// # Errors
+    /// The name tells no format that is written; there is something else than a file in its place; or no
+    /// file can be created beside it.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, WriteError> {
+        let path = path.as_ref();
+        let begin = || {
+            let format = FileFormat::of(path).ok_or(WriteProblem::UnknownFormat)?;
+            let (partial, file) = Partial::create(path)?;
+            let encoder = Encoder::new(format, file).map_err(WriteProblem::Io)?;
+            Ok(Self { path: path.to_owned(), format, encoder: Some(encoder), partial })
+        };
+        begin().map_err(|problem| WriteError::new(path, problem))
+    }
+
+    /// Returns the format.
+    #[must_use]
+    pub const fn format(&self) -> FileFormat {
+        self.format
+    }
+
+    /// Writes an entry.
+    ///
+    /// # Errors
+    /// The format cannot hold the entry ([`WriteProblem::Element`]): then nothing of it is written, and
+    /// others may follow. Or the file cannot be written: then nothing more can be.
+    pub fn write(&mut self, entry: &Entry) -> Result<(), WriteError> {
+        let problem = match &mut self.encoder {
+            None => WriteProblem::Failed,
+            Some(encoder) => match encoder.write(entry) {
+                Ok(()) => return Ok(()),
+                Err(EncodeError::Element(problem)) => {
+                    WriteProblem::Element { element: entry.element, problem }
+                }
+                Err(EncodeError::Io(error)) => {
+                    self.encoder = None;
+                    WriteProblem::Io(error)
+                }
+            },
+        };
+        Err(WriteError::new(&self.path, problem))
+    }
+
+    /// Ends the file, makes it durable and puts it in its place, where it replaces the file that was there.
+    ///
+    /// # Errors
+    /// The file cannot be written, or writing failed before; what was in its place is still there.
+    pub fn finish(self) -> Result<(), WriteError> {
+        let Self { path, encoder, partial, .. } = self;
+        let end = || {
+            let file = encoder.ok_or(WriteProblem::Failed)?.finish().map_err(WriteProblem::Io)?;
+            partial.keep(file).map_err(WriteProblem::Io)
+        };
+        end().map_err(|problem| WriteError::new(&path, problem))
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("path", &self.path)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an encoder did not write an entry.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EncodeError {
+    /// It cannot; nothing of the entry is written.
+    #[error(transparent)]
+    Element(#[from] Unwritable),
+    /// The file is not whole any more.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Encoder {
+    fn new(format: FileFormat, file: File) -> io::Result<Self> {
+        let (document, packed) = match format {
+            FileFormat::Pbf => return Ok(Self::Pbf(Box::new(PbfWriter::new(BufWriter::new(file))?))),
+            FileFormat::Xml(packed) => (Document::Osm, packed),
+            FileFormat::Change(packed) => (Document::Change, packed),
+        };
+        Ok(Self::Xml(Box::new(XmlWriter::new(Pack::new(file, packed), document)?)))
+    }
+
+    fn write(&mut self, entry: &Entry) -> Result<(), EncodeError> {
+        match self {
+            Self::Pbf(pbf) => pbf.write(entry),
+            Self::Xml(xml) => xml.write(entry),
+        }
+    }
+
+    fn finish(self) -> io::Result<File> {
+        match self {
+            Self::Pbf(pbf) => pbf.finish()?.into_inner().map_err(io::IntoInnerError::into_error),
+            Self::Xml(xml) => xml.finish()?.finish(),
+        }
+    }
+}
