@@ -12,12 +12,19 @@ mod model;
 mod root;
 mod views;
 
-pub use db::{Db, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified, Write};
-pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};
+pub use db::{
+    AuthorInfo, Authors, Batch, ChangesetInfo, Collected, Db, Edited, Everyone, Feature, Head, Imported,
+    InUse, Keep, MAX_AUTHOR_NAME_BYTES, Merged, Policy, Query, Reflog, Refused, Repaired, Replaces, Snapshot,
+    Undone, Unfit, Verified, Write, Written,
+};
+pub use entry::{
+    Author, DeviceKey, EditMeta, Entry, EntryError, Origin, OsmMeta, ParseAuthorError, ParseVersionError,
+    Signature, SignatureError, Signed, Version,
+};
 pub use error::Error;
 pub use model::{
-    BBox, BBoxError, Coord, CoordError, ElementId, Kind, MAX_ID, Member, ParseIdError, Payload, Tags,
-    UNITS_PER_DEGREE,
+    BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
+    MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
 pub use views::spatial::Geometry;

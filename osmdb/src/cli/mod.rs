@@ -6,11 +6,14 @@
 mod args;
 mod database;
 mod demo;
+mod edit;
 mod export;
 mod failure;
 mod geojson;
 mod import;
+mod input;
 mod json;
+mod keeping;
 mod merge;
 mod output;
 mod query;
@@ -20,8 +23,8 @@ mod stats;
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
 use failure::Failure;
@@ -48,8 +51,26 @@ fn run(Cli { db, verb }: Cli) -> Result<(), Failure> {
         Verb::Export { file, bbox, history } => export::export(&db, &file, bbox, history),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
         Verb::Stats { json } => stats::stats(&db, json),
-        Verb::Verify => stats::verify(&db),
+        Verb::Create(args) => edit::create(&db, &args),
+        Verb::Put(args) => edit::put(&db, &args),
+        Verb::Delete(args) => edit::delete(&db, &args),
+        Verb::Resolve { element, version } => edit::resolve(&db, element, version),
+        Verb::Changeset(verb) => edit::changeset(&db, verb),
+        Verb::Authors { name, json } => keeping::authors(&db, name.as_deref(), json),
+        Verb::Reflog { json } => keeping::reflog(&db, json),
+        Verb::Undo { to } => keeping::undo(&db, to),
+        Verb::Gc(args) => keeping::gc(&db, &args),
+        Verb::Verify { repair } => stats::verify(&db, repair),
+        Verb::Completions { shell } => completions(shell),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "osmdb", &mut script);
+    let mut out = output::Out::new();
+    out.part(String::from_utf8_lossy(&script))?;
+    out.finish()
 }
 
 /// Shows help where it was asked for, and otherwise says in one sentence what is wrong with the
