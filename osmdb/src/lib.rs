@@ -5,6 +5,7 @@
 mod db;
 mod entry;
 mod error;
+mod filter;
 mod geohash;
 mod geometry;
 pub mod io;
@@ -12,9 +13,14 @@ mod model;
 mod root;
 mod views;
 
-pub use db::{Db, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified, Write};
+pub use db::{
+    Cursor, CursorError, Db, Feature, Head, Imported, MAX_CURSOR_BYTES, Merged, Query, Reflog, Replaces,
+    Snapshot, Verified, Write,
+};
 pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};
 pub use error::Error;
+pub use filter::{Filter, FilterProblem, MAX_CONDITIONS, MAX_FILTER_BYTES, ParseFilterError};
+pub use geohash::{GeohashError, MAX_GEOHASH_DIGITS, geohash_bbox};
 pub use model::{
     BBox, BBoxError, Coord, CoordError, ElementId, Kind, MAX_ID, Member, ParseIdError, Payload, Tags,
     UNITS_PER_DEGREE,

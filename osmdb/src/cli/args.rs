@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use osmdb::{BBox, ElementId};
+
+use super::query;
 
 /// OpenStreetMap data that several people keep, edit and merge without a server.
 #[derive(Debug, Parser)]
@@ -70,26 +72,29 @@ pub(super) enum Verb {
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
     },
-    /// Print what touches a box
+    /// Print what touches a box, or the cell of a geohash
     ///
     /// Finds every live node in the box that has tags or stands alone, every way whose line touches
     /// the box, and every relation with one of these as a member. Where west is greater than east,
     /// the box crosses the antimeridian.
+    ///
+    /// A filter has conditions with the word `and` between them: node, way|relation, !relation (kinds);
+    /// amenity=hospital, highway (a key), name~=spring (the value contains this, in either case),
+    /// access!=no, !building (no such key). Quotation marks stand around what holds such words or signs:
+    /// name=\"salt and pepper\".
     #[command(after_help = "Examples:\n  \
         osmdb query --bbox 1.50,42.50,1.55,42.52 > town.geojson\n  \
         osmdb query --bbox -0.2,51.4,0.1,51.6 --format count\n  \
-        osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n\n\
+        osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n  \
+        osmdb query --geohash sp91 --filter 'node and amenity=hospital'\n  \
+        osmdb query --bbox 1.4,42.4,1.8,42.7 --filter 'highway and name~=major' --format count\n  \
+        osmdb query --bbox 1.4,42.4,1.8,42.7 --format ids --limit 100\n\n\
+        With --limit, the last line on the standard error is `cursor C` if there is more: ask the same\n\
+        again with --cursor C. A cursor belongs to its root, box and filter.\n\n\
         GeoJSON has one feature on each line, and a forked element once for every head that is there.\n\
         Beside the tags, its properties are \"@id\", \"@type\" and, for relations, \"@members\";\n\
         a tag whose key begins with @ gets one more @ in front.")]
-    Query {
-        /// West, south, east and north in degrees
-        #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
-        bbox: BBox,
-        /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Geojson)]
-        format: Format,
-    },
+    Query(query::QueryArgs),
     /// Write the database, or a box of it, into a file
     ///
     /// The end of the file's name tells the format: .osm.pbf, .osm or .osc, the last two also with .gz or
@@ -143,15 +148,4 @@ pub(super) enum Verb {
     /// Reads the whole database. Exits with 1 and says what is wrong if anything is.
     #[command(after_help = "Example:\n  osmdb --db valley.db verify")]
     Verify,
-}
-
-/// How a query is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// A GeoJSON FeatureCollection
-    Geojson,
-    /// One element on a line, sorted, each once
-    Ids,
-    /// How many elements there are
-    Count,
 }

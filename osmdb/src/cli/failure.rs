@@ -37,6 +37,12 @@ pub(super) enum Failure {
     Db(#[from] osmdb::Error),
     #[error("{}: GeoJSON has no history: leave --history out, or write an OSM file", .0.display())]
     NoHistory(PathBuf),
+    #[error("--format count counts everything: leave --limit and --cursor out")]
+    CountOfPart,
+    #[error("say where to look: give --bbox or --geohash")]
+    NoBox,
+    #[error(transparent)]
+    Cursor(#[from] osmdb::CursorError),
     #[error(transparent)]
     Box(#[from] osmdb::BBoxError),
     #[error("{}{}", .0, write_advice(.0))]
@@ -68,7 +74,7 @@ impl Failure {
             _ => complain(&self.to_string()),
         }
         let is_usage = match self {
-            Self::Itself(_) | Self::NoHistory(_) => true,
+            Self::Itself(_) | Self::NoHistory(_) | Self::CountOfPart | Self::NoBox | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),
             _ => false,
         };

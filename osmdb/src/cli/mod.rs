@@ -44,7 +44,7 @@ fn run(Cli { db, verb }: Cli) -> Result<(), Failure> {
         Verb::Import { files } => import::import(&db, &files),
         Verb::Root => show::root(&db),
         Verb::Get { elements } => show::get(&db, &elements),
-        Verb::Query { bbox, format } => query::query(&db, bbox, format),
+        Verb::Query(args) => query::query(&db, &args),
         Verb::Export { file, bbox, history } => export::export(&db, &file, bbox, history),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
         Verb::Stats { json } => stats::stats(&db, json),

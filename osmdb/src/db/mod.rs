@@ -1,8 +1,11 @@
 //! A database: entries and the trees that follow from them, in a store.
 
 mod apply;
+mod count;
+mod cursor;
 mod import;
 mod merge;
+mod places;
 mod query;
 mod reflog;
 mod snapshot;
@@ -19,6 +22,7 @@ use prolly::{
     Cid, Commit, Config, FjallStore, MemoryStore, PageSink, PageSource, PageStore, RootChange, Tree,
 };
 
+pub use self::cursor::{Cursor, CursorError, MAX_CURSOR_BYTES};
 pub use self::import::Imported;
 pub use self::merge::Merged;
 pub use self::query::{Feature, Query};
