@@ -14,8 +14,8 @@ mod root;
 mod views;
 
 pub use db::{
-    Cursor, CursorError, Db, Feature, Head, Imported, MAX_CURSOR_BYTES, Merged, Query, Reflog, Replaces,
-    Snapshot, Verified, Write,
+    At, Cursor, CursorError, Db, Feature, Forks, Head, Imported, MAX_CURSOR_BYTES, Merged, ParseAtError,
+    Query, Reflog, Replaces, Revision, Snapshot, Verified, Write,
 };
 pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};
 pub use error::Error;

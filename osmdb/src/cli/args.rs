@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use osmdb::{BBox, ElementId};
+use osmdb::{At, BBox, Cursor, ElementId};
 
 use super::query;
 
@@ -21,6 +21,10 @@ pub(super) struct Cli {
     /// The directory of the database
     #[arg(long, global = true, value_name = "DIR", default_value = "./osm.db")]
     pub(super) db: PathBuf,
+    /// Read the database as it was: at a root that it had, or at a time (2026-11-21T08:30:00Z, a date, or
+    /// seconds since 1970)
+    #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
+    pub(super) at: Option<At>,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
@@ -95,6 +99,55 @@ pub(super) enum Verb {
         Beside the tags, its properties are \"@id\", \"@type\" and, for relations, \"@members\";\n\
         a tag whose key begins with @ gets one more @ in front.")]
     Query(query::QueryArgs),
+    /// Print all versions of an element, and which replaces which
+    ///
+    /// Draws them, the newest first, with a line from each version to those that it replaces. With --json, one
+    /// JSON object on a line, causes before effects, each with \"replaces\" and \"head\".
+    #[command(after_help = "Examples:\n  \
+        osmdb history node/123\n  \
+        osmdb history node/123 --json | jq -r .version")]
+    History {
+        /// The element, such as node/123
+        element: ElementId,
+        /// Print JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print which ways and relations name an element, one on a line
+    #[command(after_help = "Examples:\n  \
+        osmdb refs node/123\n  \
+        osmdb get $(osmdb refs way/5)")]
+    Refs {
+        /// The elements; what names any of them is printed once
+        #[arg(required = true, value_name = "ELEMENT")]
+        elements: Vec<ElementId>,
+    },
+    /// Print the versions that belong to a changeset, as JSON lines
+    #[command(after_help = "Example:\n  osmdb changes 7")]
+    Changes {
+        /// The number of the changeset
+        changeset: u64,
+    },
+    /// Print the elements with several heads, one on a line
+    ///
+    /// An element is a fork if versions of it do not know of each other. With --json, every head is printed
+    /// as `osmdb get` does.
+    #[command(after_help = "Examples:\n  \
+        osmdb forks\n  \
+        osmdb forks --json --limit 100\n\n\
+        With --limit, the last line on the standard error is `cursor C` if there are more: ask again with\n\
+        --cursor C.")]
+    Forks {
+        /// Print every head, as JSON lines
+        #[arg(long)]
+        json: bool,
+        /// Print at most so many, and say where the next ones begin
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: Option<u64>,
+        /// Begin where an earlier answer said that the next ones do
+        #[arg(long, value_name = "CURSOR")]
+        cursor: Option<Cursor>,
+    },
     /// Write the database, or a box of it, into a file
     ///
     /// The end of the file's name tells the format: .osm.pbf, .osm or .osc, the last two also with .gz or
@@ -148,4 +201,11 @@ pub(super) enum Verb {
     /// Reads the whole database. Exits with 1 and says what is wrong if anything is.
     #[command(after_help = "Example:\n  osmdb --db valley.db verify")]
     Verify,
+}
+
+impl Verb {
+    /// Tells whether the verb can read the database as it was.
+    pub(super) const fn reads_the_past(&self) -> bool {
+        !matches!(self, Self::Demo { .. } | Self::Import { .. } | Self::Merge { .. } | Self::Verify)
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use osmdb::{BBox, Cursor, Filter, GeohashError, Query, Snapshot, geohash_bbox};
+use osmdb::{At, BBox, Cursor, Filter, GeohashError, Query, Snapshot, geohash_bbox};
 use prolly::PageSource;
 
 use super::database;
@@ -61,13 +61,13 @@ pub(super) fn joined(filters: &[Filter]) -> Filter {
     filters.iter().cloned().fold(Filter::new(), Filter::and)
 }
 
-pub(super) fn query(dir: &Path, args: &QueryArgs) -> Result<(), Failure> {
+pub(super) fn query(dir: &Path, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
     if args.format == Format::Count && (args.limit.is_some() || args.cursor.is_some()) {
         return Err(Failure::CountOfPart);
     }
     let Some(bbox) = args.bbox.or(args.geohash) else { return Err(Failure::NoBox) };
     let db = database::existing(dir)?;
-    answer(&db.snapshot(), bbox, args)
+    answer(&database::snapshot(&db, at)?, bbox, args)
 }
 
 fn answer<S: PageSource>(snapshot: &Snapshot<S>, bbox: BBox, args: &QueryArgs) -> Result<(), Failure> {

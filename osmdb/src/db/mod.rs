@@ -3,12 +3,15 @@
 mod apply;
 mod count;
 mod cursor;
+mod forks;
+mod history;
 mod import;
 mod merge;
 mod places;
 mod query;
 mod reflog;
 mod snapshot;
+mod time;
 mod tree_writer;
 mod verify;
 mod walk;
@@ -23,11 +26,14 @@ use prolly::{
 };
 
 pub use self::cursor::{Cursor, CursorError, MAX_CURSOR_BYTES};
+pub use self::forks::Forks;
+pub use self::history::Revision;
 pub use self::import::Imported;
 pub use self::merge::Merged;
 pub use self::query::{Feature, Query};
 pub use self::reflog::Reflog;
 pub use self::snapshot::{Head, Snapshot};
+pub use self::time::{At, ParseAtError};
 pub use self::verify::Verified;
 pub use self::write::{Replaces, Write};
 use crate::entry::Fresh;

@@ -147,6 +147,13 @@ impl HeadsOf {
         Self { scan: Scan::prefixes(heads, keys), pairs: VecDeque::new(), reading: None }
     }
 
+    /// Looks up the heads of all elements behind one.
+    pub(crate) fn behind(heads: Tree, last: Option<ElementId>) -> Self {
+        let from = last.map(|last| [&keys::element(last)[..], &[0]].concat()).unwrap_or_default();
+        let range = KeyRange { from: from.into(), to: None };
+        Self { scan: Scan::new(heads, vec![range]), pairs: VecDeque::new(), reading: None }
+    }
+
     /// Returns the next element and the value of its heads; `None` at the end.
     pub(crate) fn step<S>(&mut self, source: &S) -> Result<Step<Option<(ElementId, Bytes)>>, Error>
     where

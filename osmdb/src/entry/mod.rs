@@ -1,6 +1,7 @@
 //! The record that everything else follows from: one version of one element.
 
 mod codec;
+mod lineage;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ use std::str::FromStr;
 
 pub use self::codec::EntryError;
 pub(crate) use self::codec::{live_payloads, put_tags, read_tags, single_coord};
+pub(crate) use self::lineage::{Lineage, lineage};
 pub(crate) use self::order::{Fresh, Known, shown, superseded};
 use crate::model::{ElementId, Payload};
 

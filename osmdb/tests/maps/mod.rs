@@ -43,7 +43,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     let relation = (1..6_u64, vec(member, 0..4), tags())
         .prop_map(|(id, members, tags)| (ElementId::relation(id), Payload::Relation { members, tags }));
     let content = prop_oneof![6 => node, 3 => way, 2 => relation];
-    let meta = (prop::option::of(1..3_u64), prop::option::of(0..3_i64), prop::option::of(1..4_u64));
+    let meta = (prop::option::of(1..3_u64), prop::option::of(1..4_i64), prop::option::of(1..4_u64));
     (content, meta, 0..12).prop_map(|((element, payload), (version, timestamp, changeset), deleted)| {
         let origin = Origin::Imported(OsmMeta { version, timestamp, changeset, ..OsmMeta::default() });
         Entry { element, payload: (deleted > 0).then_some(payload), origin }
