@@ -204,14 +204,39 @@ fn everything_is_read_as_it_was() {
 }
 
 #[test]
+fn the_nearest_come_first() {
+    let place = Place::with_map();
+    let lines = |arguments: &[&str]| place.run(["nearest"].iter().chain(arguments)).done();
+    assert_eq!(lines(&["1,1", "--filter", "amenity"]), "78617.3\tnode/3\n");
+    let all = lines(&["1,1"]);
+    assert_eq!(all.lines().count(), 7, "{all}");
+    assert_eq!(all.lines().take(2).collect::<Vec<_>>(), ["0.0\tway/5", "0.0\trelation/9"]);
+    assert_eq!(
+        lines(&["-17,179.9", "--filter", "place", "--limit", "1"]).split('\t').nth(1),
+        Some("node/11\n")
+    );
+    assert_eq!(
+        lines(&["--filter", "place", "--limit", "1", "-17,-179.9"]).split('\t').nth(1),
+        Some("node/12\n")
+    );
+    assert_eq!(lines(&["1.5,1.5", "--within", "10"]), "0.0\tnode/3\n");
+    let feature = parse(&lines(&["1.5,1.5", "--limit", "1", "--json"]));
+    assert_eq!((&feature["id"], &feature["properties"]["@metres"]), (&"node/3".into(), &0.0.into()));
+    assert!(place.run(["nearest", "42.5"]).refused(2).contains("latitude,longitude"));
+    assert!(place.run(["nearest", "91,0"]).refused(2).contains("latitude 91"));
+    let root = place.run(["root"]).done();
+    place.write("gone.osc", "<osmChange><delete><node id='3' version='4'/></delete></osmChange>");
+    place.run(["import", "gone.osc"]).done();
+    assert_eq!(lines(&["1.5,1.5", "--within", "10"]), "");
+    assert_eq!(lines(&["1.5,1.5", "--within", "10", "--at", root.trim()]), "0.0\tnode/3\n");
+}
+
+#[test]
 fn the_help_of_every_verb_has_examples() {
     let place = Place::new();
     let help = place.run(["--help"]).done();
-    for verb in ["query", "history", "refs", "changes", "forks"] {
+    for verb in ["query", "nearest", "history", "refs", "changes", "forks"] {
         assert!(help.contains(verb), "{help}");
         assert!(place.run([verb, "--help"]).done().contains("Example"), "{verb}");
-        if verb != "query" {
-            place.run([verb, "--help"]).done();
-        }
     }
 }

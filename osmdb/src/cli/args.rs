@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use osmdb::{At, BBox, Cursor, ElementId};
 
-use super::query;
+use super::{nearest, query};
 
 /// OpenStreetMap data that several people keep, edit and merge without a server.
 #[derive(Debug, Parser)]
@@ -99,6 +99,14 @@ pub(super) enum Verb {
         Beside the tags, its properties are \"@id\", \"@type\" and, for relations, \"@members\";\n\
         a tag whose key begins with @ gets one more @ in front.")]
     Query(query::QueryArgs),
+    /// Print what is nearest to a place, as metres, a tab and the element
+    ///
+    /// Ways are as far as the nearest place of their line, relations as the nearest of their members that are
+    /// nodes or ways. Distances are those on a sphere.
+    #[command(after_help = "Examples:\n  \
+        osmdb nearest 42.51,1.52 --filter amenity=hospital --limit 1\n  \
+        osmdb nearest -17.5,179.99 --within 20000 --json")]
+    Nearest(nearest::NearestArgs),
     /// Print all versions of an element, and which replaces which
     ///
     /// Draws them, the newest first, with a line from each version to those that it replaces. With --json, one

@@ -14,6 +14,7 @@ mod history;
 mod import;
 mod json;
 mod merge;
+mod nearest;
 mod output;
 mod query;
 mod show;
@@ -51,6 +52,7 @@ fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
         Verb::Get { elements } => show::get(&db, at, &elements),
         Verb::Query(args) => query::query(&db, at, &args),
         Verb::Export { file, bbox, history } => export::export(&db, at, &file, bbox, history),
+        Verb::Nearest(args) => nearest::nearest(&db, at, &args),
         Verb::History { element, json } => history::history(&db, at, element, json),
         Verb::Refs { elements } => history::refs(&db, at, &elements),
         Verb::Changes { changeset } => history::changes(&db, at, changeset),

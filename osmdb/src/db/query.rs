@@ -101,7 +101,7 @@ impl<S> Query<S> {
 
     fn begin(&mut self, filter: Option<&Filter>, place: Place) {
         let before = std::mem::take(&mut self.find.visit.filter);
-        let filter = filter.cloned().map_or_else(Filter::new, |filter| filter);
+        let filter = filter.cloned().unwrap_or_default();
         self.find = Find::new(&self.root.trees, self.bbox, before.and(filter), place);
         self.place = place;
     }

@@ -16,6 +16,12 @@ use super::{Known, Version};
 /// all, each content gets only one: files that disagree a thousand times are no map.
 const MAX_LINKS: usize = 10_000;
 
+/// What imported entries have in common that say the same: the OSM version and the content.
+type Content<'a> = (Option<u64>, &'a [u8]);
+
+/// An entry among those that say the same: how much is known of it, its version, its place.
+type Ranked = (usize, Version, usize);
+
 /// How the versions of an element hang together.
 #[derive(Debug)]
 pub(crate) struct Lineage {
@@ -38,7 +44,7 @@ pub(crate) fn lineage(entries: &[Known]) -> Lineage {
     };
 
     let mut imported: Vec<(Option<u64>, usize, Version, usize)> = Vec::new();
-    let mut groups: BTreeMap<(Option<u64>, &[u8]), Vec<(usize, Version, usize)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Content<'_>, Vec<Ranked>> = BTreeMap::new();
     for (place, known) in entries.iter().enumerate() {
         let Some(meta) = known.imported() else { continue };
         let rank = metadata(meta);

@@ -111,6 +111,13 @@ pub(crate) fn surely_touches(key: &[u8], windows: &[Window]) -> bool {
     })
 }
 
+/// Returns where the node is that a key names. `None`: it names something else.
+pub(crate) fn node_at(key: &[u8]) -> Option<Coord> {
+    element_of(key).filter(|element| element.kind == Kind::Node)?;
+    let hash = key.get(1..9)?.try_into().ok()?;
+    Cell::of_hash(u64::from_be_bytes(hash)).coord().ok()
+}
+
 /// Returns the element that a key names.
 pub(crate) fn element_of(key: &[u8]) -> Option<ElementId> {
     keys::parse_element(key.get(ELEMENT_AT..)?)
@@ -121,6 +128,30 @@ pub(crate) fn relations_of(value: &[u8]) -> Result<Vec<u64>, EntryError> {
     let mut reader = Reader::new(value);
     reader.array_of(2)?;
     read_relations(&mut reader)
+}
+
+/// Tells whether a place of a way's line is in one of these windows. Reads no tags but those between lines.
+pub(crate) fn has_place_in(value: &[u8], windows: &[Window]) -> Result<bool, EntryError> {
+    let mut reader = Reader::new(value);
+    reader.array_of(2)?;
+    read_relations(&mut reader)?;
+    for left in (0..reader.array()?).rev() {
+        reader.array_of(2)?;
+        let places = reader.array()? / 2;
+        let (mut lat, mut lon): (i64, i64) = (0, 0);
+        for _ in 0..places {
+            lat = lat.saturating_add(reader.signed()?);
+            lon = lon.saturating_add(reader.signed()?);
+            let coord = Coord::new(lat, lon)?;
+            if windows.iter().any(|window| window.contains(coord)) {
+                return Ok(true);
+            }
+        }
+        if left > 0 {
+            read_tags(&mut reader)?;
+        }
+    }
+    Ok(false)
 }
 
 /// Returns the key under which a feature is filed. `None`: it is nowhere.

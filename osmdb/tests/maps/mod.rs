@@ -72,13 +72,15 @@ pub fn add(db: &Db<MemoryStore>, entries: &[Entry]) {
     db.import(&[path], |_, _| {}).unwrap();
 }
 
+/// The first version of an element, of changeset 7.
+pub fn entry_of(element: ElementId, payload: Payload) -> Entry {
+    let meta = OsmMeta { version: Some(1), changeset: Some(7), ..OsmMeta::default() };
+    Entry { element, payload: Some(payload), origin: Origin::Imported(meta) }
+}
+
 /// A few elements by their numbers: two wells, a path between two corners, a route along it.
 pub fn village() -> Db<MemoryStore> {
-    let entry = |element, payload| Entry {
-        element,
-        payload: Some(payload),
-        origin: Origin::Imported(OsmMeta { version: Some(1), changeset: Some(7), ..OsmMeta::default() }),
-    };
+    let entry = entry_of;
     let node = |id, lat, lon, tags: &[(&str, &str)]| {
         let tags = tags.iter().copied().collect();
         entry(ElementId::node(id), Payload::Node { coord: Coord::new(lat, lon).unwrap(), tags })
