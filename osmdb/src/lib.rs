@@ -3,8 +3,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod db;
+mod distance;
 mod entry;
 mod error;
+mod filter;
 mod geohash;
 mod geometry;
 pub mod io;
@@ -13,18 +15,22 @@ mod root;
 mod views;
 
 pub use db::{
-    AuthorInfo, Authors, Batch, ChangesetInfo, Collected, Db, Edited, Everyone, Feature, Head, Imported,
-    InUse, Keep, MAX_AUTHOR_NAME_BYTES, Merged, Policy, Query, Reflog, Refused, Repaired, Replaces, Snapshot,
+    At, AuthorInfo, Authors, Batch, ChangesetInfo, Collected, Cursor, CursorError, Db, Edited, Everyone,
+    Feature, Forks, Head, Imported, InUse, Keep, MAX_AUTHOR_NAME_BYTES, MAX_CURSOR_BYTES, Map, Merged,
+    Nearest, Neighbour, ParseAtError, Policy, Query, Reflog, Refused, Repaired, Replaces, Revision, Snapshot,
     Undone, Unfit, Verified, Write, Written,
 };
+pub use distance::EARTH_RADIUS;
 pub use entry::{
     Author, DeviceKey, EditMeta, Entry, EntryError, Origin, OsmMeta, ParseAuthorError, ParseVersionError,
     Signature, SignatureError, Signed, Version,
 };
 pub use error::Error;
+pub use filter::{Filter, FilterProblem, MAX_CONDITIONS, MAX_FILTER_BYTES, ParseFilterError};
+pub use geohash::{GeohashError, MAX_GEOHASH_DIGITS, geohash_bbox};
 pub use model::{
     BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
-    MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
+    MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
 pub use views::spatial::Geometry;

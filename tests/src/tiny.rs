@@ -61,6 +61,19 @@ pub fn content(spacing: i64) -> impl Strategy<Value = (ElementId, Payload)> {
     element().prop_flat_map(move |element| (Just(element), payload(element.kind, spacing)))
 }
 
+/// Returns what an edit may hold: content within the limits of OSM.
+pub fn edited(spacing: i64) -> impl Strategy<Value = (ElementId, Payload)> {
+    content(spacing).prop_map(|(element, mut payload)| {
+        if let Payload::Way { refs, .. } = &mut payload
+            && refs.is_empty()
+        {
+            refs.push(1);
+        }
+        payload.check_limits().expect("an edit is within the limits");
+        (element, payload)
+    })
+}
+
 fn meta() -> impl Strategy<Value = OsmMeta> {
     let user = option::of(select(vec!["ana", "b&b"])).prop_map(|user| user.map(str::to_owned));
     let timestamp = option::of(select(vec![1_500_000_000_i64, 1_500_000_001, 4_000_000_000]));

@@ -23,9 +23,9 @@ fn op(spacing: i64) -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => tiny::file(spacing).prop_map(Op::ImportXml),
         1 => tiny::file(spacing).prop_map(Op::ImportPbf),
-        4 => tiny::content(spacing).prop_map(|(element, payload)| Op::Put(element, payload)),
+        4 => tiny::edited(spacing).prop_map(|(element, payload)| Op::Put(element, payload)),
         2 => tiny::element().prop_map(Op::Delete),
-        2 => (tiny::content(spacing), any::<Index>())
+        2 => (tiny::edited(spacing), any::<Index>())
             .prop_map(|((element, payload), index)| Op::Fork(element, payload, index)),
     ]
 }

@@ -6,7 +6,7 @@ mod id;
 mod limits;
 mod tags;
 
-pub use coord::{BBox, BBoxError, Coord, CoordError, UNITS_PER_DEGREE};
+pub use coord::{BBox, BBoxError, Coord, CoordError, ParseCoordError, UNITS_PER_DEGREE};
 pub(crate) use coord::{Degrees, parse_degrees};
 pub use element::{Closed, Member, Payload};
 pub use id::{ElementId, Kind, MAX_ID, ParseIdError};
