@@ -40,7 +40,7 @@ pub(super) enum Verb {
     },
     /// Add OSM files to the database, which is created if absent
     ///
-    /// Reads .osm.pbf, .osm and .osc (changes), the last two also packed with gzip or bzip2, told apart
+    /// Reads .osm.pbf, .osm and .osc (changes), the last two also packed with gzip, bzip2 or zstd, told apart
     /// by their content. All files are one change: if one cannot be read, the database stays as it was.
     /// Prints the root afterwards; the same files give the same root everywhere.
     #[command(after_help = "Examples:\n  \
@@ -92,14 +92,16 @@ pub(super) enum Verb {
     },
     /// Write the database, or a box of it, into a file
     ///
-    /// The end of the file's name tells the format: .osm.pbf, .osm or .osc, the last two also with .gz or
-    /// .bz2; .geojson or .geojsonseq, which hold what `osmdb query` finds. In an OSM file, nodes, ways and relations stand in it in this order, each by id, with all that a file can say
-    /// of them. What was deleted is left out, except with --history and in change files (.osc). A file
-    /// that is there is replaced when the new one is whole. Prints the root of what was written.
+    /// The end of the file's name tells the format: .osm.pbf, .osm or .osc, the last two also with .gz,
+    /// .bz2 or .zst; .geojson or .geojsonseq, which hold what `osmdb query` finds. In an OSM file, nodes,
+    /// ways and relations stand in this order, each by id, with all that a file can say of them. What was
+    /// deleted is left out, except in histories (--history, or a name in .osh.pbf or .osh) and in change
+    /// files (.osc). A file that is there is replaced when the new one is whole. Prints the root of what
+    /// was written.
     #[command(after_help = "Examples:\n  \
         osmdb export valley.osm.pbf\n  \
         osmdb export town.osm.gz --bbox 1.50,42.50,1.55,42.52\n  \
-        osmdb export everything.osh.pbf --history\n  \
+        osmdb export everything.osh.pbf          all versions\n  \
         osmdb export town.geojson --bbox 1.50,42.50,1.55,42.52\n\n\
         Of a forked element every head is written, one after another, and the standard error says how\n\
         many there are. Edits made here have no version of the OSM server, and their links have no\n\

@@ -19,6 +19,7 @@ const EVERYTHING: &str = "-180,-90,180,90";
 
 pub(super) fn export(dir: &Path, file: &Path, bbox: Option<BBox>, history: bool) -> Result<(), Failure> {
     let layout = Layout::of(file);
+    let history = history || FileFormat::is_history(file);
     if layout.is_some() && history {
         return Err(Failure::NoHistory(file.into()));
     }

@@ -117,7 +117,7 @@ fn read_advice(problem: &Problem) -> &'static str {
             "nothing was imported: get the file again"
         }
         Problem::Xml(XmlProblem::Root { .. }) | Problem::UnknownFormat { .. } => {
-            "give an .osm.pbf, .osm, .osm.gz or .osm.bz2 file with a map, or an .osc file with changes to it"
+            "give an .osm.pbf or .osm file with a map (the latter also .gz, .bz2 or .zst), or an .osc file with changes"
         }
         Problem::Xml(XmlProblem::Encoding { .. }) => "convert it to UTF-8",
         Problem::Pbf(PbfProblem::Compression(_)) => "write it anew with zlib",
