@@ -12,7 +12,9 @@ mod model;
 mod root;
 mod views;
 
-pub use db::{Db, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified, Write};
+pub use db::{
+    Db, Diff, Difference, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified, Write,
+};
 pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};
 pub use error::Error;
 pub use model::{

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use osmdb::{BBox, ElementId};
+use prolly::Cid;
 
 /// OpenStreetMap data that several people keep, edit and merge without a server.
 #[derive(Debug, Parser)]
@@ -102,7 +103,8 @@ pub(super) enum Verb {
         osmdb export valley.osm.pbf\n  \
         osmdb export town.osm.gz --bbox 1.50,42.50,1.55,42.52\n  \
         osmdb export everything.osh.pbf          all versions\n  \
-        osmdb export town.geojson --bbox 1.50,42.50,1.55,42.52\n\n\
+        osmdb export town.geojson --bbox 1.50,42.50,1.55,42.52\n  \
+        osmdb export changes.osc --changeset 71\n\n\
         Of a forked element every head is written, one after another, and the standard error says how\n\
         many there are. Edits made here have no version of the OSM server, and their links have no\n\
         place in a file: to pass them on, merge databases.")]
@@ -116,6 +118,36 @@ pub(super) enum Verb {
         /// All versions, also those that others have replaced, and what was deleted
         #[arg(long)]
         history: bool,
+        /// What was done in this changeset: into a change file (.osc)
+        #[arg(long, value_name = "ID", conflicts_with_all = ["bbox", "history"])]
+        changeset: Option<u64>,
+    },
+    /// Print what differs between two roots, each element on a line
+    ///
+    /// Each line says what happened on the map from the first root to the second: create, modify or
+    /// delete, and the element; or heads, if the map shows the same, and only other heads of the element
+    /// came or went. Both roots must be ones that this database has or had. Reads only the pages that
+    /// differ.
+    #[command(after_help = "Examples:\n  \
+        osmdb diff bafyr4i… bafyr4i…\n  \
+        osmdb diff bafyr4i…                       from there to now\n  \
+        osmdb diff bafyr4i… --osc today.osc       as a change file, for other programs\n  \
+        osmdb diff bafyr4i… --json | jq .after\n\n\
+        A change file cannot say everything: of a fork it has the head that the map shows, and edits made\n\
+        here get a version one higher than the greatest they replace. To pass on everything, merge.")]
+    Diff {
+        /// The older root
+        #[arg(value_name = "ROOT")]
+        older: Cid,
+        /// The newer root [default: the present one]
+        #[arg(value_name = "ROOT")]
+        newer: Option<Cid>,
+        /// Write a change file (.osc, also with .gz, .bz2 or .zst) instead of lines
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        osc: Option<PathBuf>,
+        /// Print one JSON object on each line, with all heads before and after
+        #[arg(long)]
+        json: bool,
     },
     /// Add all versions that another database has; that one is only read
     ///

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use osmdb::io::{PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem};
-use prolly::StoreError;
+use prolly::{Cid, StoreError};
 
 use super::output::complain;
 
@@ -37,6 +37,12 @@ pub(super) enum Failure {
     Db(#[from] osmdb::Error),
     #[error("{}: GeoJSON has no history: leave --history out, or write an OSM file", .0.display())]
     NoHistory(PathBuf),
+    #[error("{}: only a change file says what was changed: end the name in .osc", .0.display())]
+    NoChangeFile(PathBuf),
+    #[error("{0} is no root that this database has: give one that `osmdb root` or an import printed")]
+    NoRoot(Cid),
+    #[error("no version here names the changeset {0}: give the number of another")]
+    NoChangeset(u64),
     #[error(transparent)]
     Box(#[from] osmdb::BBoxError),
     #[error("{}{}", .0, write_advice(.0))]
@@ -68,7 +74,7 @@ impl Failure {
             _ => complain(&self.to_string()),
         }
         let is_usage = match self {
-            Self::Itself(_) | Self::NoHistory(_) => true,
+            Self::Itself(_) | Self::NoHistory(_) | Self::NoChangeFile(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),
             _ => false,
         };

@@ -6,6 +6,7 @@
 mod args;
 mod database;
 mod demo;
+mod diff;
 mod export;
 mod failure;
 mod geojson;
@@ -45,7 +46,9 @@ fn run(Cli { db, verb }: Cli) -> Result<(), Failure> {
         Verb::Root => show::root(&db),
         Verb::Get { elements } => show::get(&db, &elements),
         Verb::Query { bbox, format } => query::query(&db, bbox, format),
-        Verb::Export { file, bbox, history } => export::export(&db, &file, bbox, history),
+        Verb::Export { file, changeset: Some(changeset), .. } => diff::changeset(&db, &file, changeset),
+        Verb::Export { file, bbox, history, changeset: None } => export::export(&db, &file, bbox, history),
+        Verb::Diff { older, newer, osc, json } => diff::diff(&db, older, newer, osc.as_deref(), json),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
         Verb::Stats { json } => stats::stats(&db, json),
         Verb::Verify => stats::verify(&db),

@@ -1,6 +1,8 @@
 //! A database: entries and the trees that follow from them, in a store.
 
 mod apply;
+mod change_file;
+mod diff;
 mod import;
 mod merge;
 mod query;
@@ -19,6 +21,7 @@ use prolly::{
     Cid, Commit, Config, FjallStore, MemoryStore, PageSink, PageSource, PageStore, RootChange, Tree,
 };
 
+pub use self::diff::{Diff, Difference};
 pub use self::import::Imported;
 pub use self::merge::Merged;
 pub use self::query::{Feature, Query};
