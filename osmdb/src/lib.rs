@@ -16,7 +16,8 @@ mod views;
 
 pub use db::{
     At, Cursor, CursorError, Db, Feature, Forks, Head, Imported, MAX_CURSOR_BYTES, Map, Merged, Nearest,
-    Neighbour, ParseAtError, Query, Reflog, Replaces, Revision, Snapshot, Verified, Write,
+    Neighbour, ParseAtError, Query, Reflog, Replaces, Revision, Snapshot, Update, Verified, Watch,
+    WatchScope, What, Write,
 };
 pub use distance::EARTH_RADIUS;
 pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};

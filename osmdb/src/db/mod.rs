@@ -17,6 +17,7 @@ mod time;
 mod tree_writer;
 mod verify;
 mod walk;
+mod watch;
 mod write;
 
 use std::path::Path;
@@ -39,6 +40,7 @@ pub use self::reflog::Reflog;
 pub use self::snapshot::{Head, Snapshot};
 pub use self::time::{At, ParseAtError};
 pub use self::verify::Verified;
+pub use self::watch::{Update, Watch, WatchScope, What};
 pub use self::write::{Replaces, Write};
 use crate::entry::Fresh;
 use crate::error::Error;
@@ -67,6 +69,8 @@ pub struct Db<S = FjallStore> {
     root: RwLock<Root>,
     /// Held while a change is made.
     writing: Mutex<()>,
+    /// Rings when there is another root.
+    bell: watch::Bell,
     ids: Mutex<write::NewIds>,
 }
 
@@ -111,7 +115,13 @@ impl<S: PageStore> Db<S> {
             None => create(&store, name)?,
         };
         let ids = Mutex::new(write::NewIds::default());
-        Ok(Self { store, root: RwLock::new(root), writing: Mutex::new(()), ids })
+        Ok(Self {
+            store,
+            root: RwLock::new(root),
+            writing: Mutex::new(()),
+            bell: watch::Bell::default(),
+            ids,
+        })
     }
 
     /// Returns the store.
@@ -162,6 +172,12 @@ impl<S: PageStore> Db<S> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Shows a root that was committed to readers, and tells those that watch.
+    fn show(&self, root: Root) {
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = root;
+        self.bell.ring();
+    }
+
     /// Adds entries in one commit, with pages of the store seen through `pages`. The caller has the
     /// turn to write.
     fn add<P>(&self, pages: &P, new: Vec<Fresh>, what: &str, merged: Option<Cid>) -> Result<Applied, Error>
@@ -179,7 +195,7 @@ impl<S: PageStore> Db<S> {
         self.store.put(after, applied.root.encode().into())?;
         let change = RootChange { name: MAIN.to_owned(), expected: Some(before), new: Some(after) };
         self.store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
-        *self.root.write().unwrap_or_else(PoisonError::into_inner) = applied.root.clone();
+        self.show(applied.root.clone());
         Ok(applied)
     }
 }
