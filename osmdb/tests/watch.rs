@@ -26,7 +26,7 @@ impl State {
         let heads: BTreeMap<ElementId, Vec<Head>> =
             snapshot.heads().map(Result::unwrap).map(|heads| (heads[0].entry.element, heads)).collect();
         let mut features: BTreeMap<ElementId, Vec<Feature>> = BTreeMap::new();
-        for feature in snapshot.query("-180,-90,180,90".parse().unwrap()) {
+        for feature in bbox.into_iter().flat_map(|bbox| snapshot.query(bbox)) {
             let feature = feature.unwrap();
             features.entry(feature.element).or_default().push(feature);
         }

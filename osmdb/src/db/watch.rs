@@ -369,9 +369,13 @@ impl<S: PageStore> Watch<'_, S> {
                 None => Ok(None),
             };
             let (left, right) = (parse(change.left)?, parse(change.right)?);
-            let features =
-                |pair: &Option<spatial::SpatialPair>| pair.as_ref().map(|pair| pair.features.clone());
-            let is_moved = features(&left) != features(&right);
+            let is_here = |located: &&spatial::Located| {
+                self.windows.iter().any(|window| window.meets(&located.geometry))
+            };
+            let here = |pair: &Option<spatial::SpatialPair>| -> Vec<spatial::Located> {
+                pair.iter().flat_map(|pair| &pair.features).filter(is_here).cloned().collect()
+            };
+            let is_moved = here(&left) != here(&right);
             for pair in [left, right].into_iter().flatten() {
                 named.extend(pair.relations.into_iter().map(ElementId::relation));
                 moved.extend(is_moved.then_some(pair.element));
