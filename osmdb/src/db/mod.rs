@@ -25,6 +25,7 @@ mod tree_writer;
 mod undo;
 mod verify;
 mod walk;
+mod watch;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -52,6 +53,7 @@ pub use self::snapshot::{Head, Snapshot};
 pub use self::time::{At, ParseAtError};
 pub use self::undo::Undone;
 pub use self::verify::{Repaired, Verified};
+pub use self::watch::{Update, Watch, WatchScope, What};
 use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
@@ -80,6 +82,8 @@ pub struct Db<S = FjallStore> {
     root: RwLock<Root>,
     /// Held while a change is made.
     writing: Mutex<Turn>,
+    /// Rings when there is another root.
+    bell: watch::Bell,
     ids: Mutex<batch::NewIds>,
     key: OnceLock<Arc<DeviceKey>>,
 }
@@ -131,8 +135,14 @@ impl<S: PageStore> Db<S> {
             Some(cid) => Snapshot::open(&store, cid)?.root().clone(),
             None => create(&store, name)?,
         };
-        let (writing, ids) = (Mutex::default(), Mutex::default());
-        Ok(Self { store, root: RwLock::new(root), writing, ids, key: OnceLock::new() })
+        Ok(Self {
+            store,
+            root: RwLock::new(root),
+            writing: Mutex::default(),
+            bell: watch::Bell::default(),
+            ids: Mutex::default(),
+            key: OnceLock::new(),
+        })
     }
 
     /// Returns the store.
@@ -205,6 +215,7 @@ impl<S: PageStore> Db<S> {
         commit_root(&self.store, Some(self.root()), root, number, cause)?;
         turn.next = number.checked_add(1);
         *self.root.write().unwrap_or_else(PoisonError::into_inner) = root.clone();
+        self.bell.ring();
         Ok(())
     }
 }
