@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use prolly::{PageSink, PageSource, Tree};
 
+use super::load::{Groups, Sorted};
 use super::snapshot::Snapshot;
 use super::tree_writer::TreeWriter;
-use crate::entry::{Fresh, Known, superseded};
+use crate::entry::{Fresh, Known, only_head, superseded};
 use crate::error::Error;
 use crate::model::{ElementId, Kind};
 use crate::root::{Counts, Root, Trees};
@@ -24,6 +25,13 @@ use crate::views::spatial::KEY_BYTES;
 
 /// Elements are looked up this many at a time, to bound memory.
 const CHUNK: usize = 20_000;
+
+/// Sorted entries are added in portions of about so many bytes of new ones, which take several times as
+/// much memory meanwhile.
+const PORTION_BYTES: usize = 16 << 20;
+
+/// What an entry on its way takes beside its body, in bytes.
+const FRESH_BYTES: usize = size_of::<Fresh>();
 
 /// What a batch of entries did to a database.
 #[derive(Debug)]
@@ -66,6 +74,77 @@ where
         changes.add(&old, groups)?;
     }
     changes.finish(store, &old)
+}
+
+/// Adds sorted entries to the database at a root; new pages go to the store, nothing is committed.
+///
+/// What is there already costs a look at its pair in the heads tree. The rest is added in portions, each
+/// onto the root that the one before has made: the last root is the same, whatever the portions.
+pub(crate) fn apply_sorted<S>(
+    store: &S,
+    root: &Root,
+    entries: &Sorted<{ keys::ELEMENT_BYTES }>,
+) -> Result<Applied, Error>
+where
+    S: PageSource + PageSink,
+{
+    let mut all = Applied { root: root.clone(), gained: 0, forked: Vec::new() };
+    let mut groups = Groups::new(entries)?;
+    let mut at_end = false;
+    while !at_end {
+        let old = Snapshot::of(store, all.root.clone());
+        let heads = TreeWriter::new(store, all.root.trees.heads)?;
+        let mut changes = Changes { counts: all.root.counts, ..Changes::new(heads) };
+        let mut bytes = 0;
+        while bytes < PORTION_BYTES && !at_end {
+            let (new, end) = changed_groups(&old, &mut groups)?;
+            at_end = end;
+            bytes +=
+                new.iter().flat_map(|(_, new)| new).map(|new| new.body.len() + FRESH_BYTES).sum::<usize>();
+            changes.add(&old, new)?;
+        }
+        let applied = changes.finish(store, &old)?;
+        all.root = applied.root;
+        all.gained += applied.gained;
+        all.forked.extend(applied.forked);
+    }
+    Ok(all)
+}
+
+/// The entries of some elements, in order.
+type NewGroups = Vec<(ElementId, Vec<Fresh>)>;
+
+/// Takes the next elements, and returns those that are not the same here already; and whether there are
+/// no more.
+fn changed_groups<S: PageSource>(
+    old: &Snapshot<&S>,
+    groups: &mut Groups<'_>,
+) -> Result<(NewGroups, bool), Error> {
+    let mut new = Vec::with_capacity(CHUNK);
+    let mut bytes = 0;
+    let mut at_end = false;
+    while new.len() < CHUNK && bytes < PORTION_BYTES && !at_end {
+        match groups.next()? {
+            Some(group) => {
+                let bodies: Vec<Box<[u8]>> =
+                    group.bodies.iter().map(|body| body.bytes.as_slice().into()).collect();
+                bytes += bodies.iter().map(|body| body.len()).sum::<usize>();
+                new.push((group.element, bodies));
+            }
+            None => at_end = true,
+        }
+    }
+    let mut heads = old.heads_of(new.iter().map(|(element, _)| *element)).peekable();
+    let mut changed = Vec::new();
+    for (element, bodies) in new {
+        let head = heads.next_if(|head| head.as_ref().map_or(true, |(found, _)| *found == element));
+        let value = head.transpose()?.map(|(_, value)| value);
+        let is_same = |body: &Box<[u8]>| value.as_deref().and_then(only_head) == Some(body);
+        if !bodies.iter().all(is_same) {
+            changed.push((element, Fresh::of_bodies(element, bodies)));
+        }
+    }
+    Ok((changed, at_end))
 }
 
 /// Puts and removals under keys of one length, in any order.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod import;
+mod load;
 mod merge;
 mod query;
 mod reflog;
@@ -156,17 +157,23 @@ impl<S: PageStore> Db<S> {
     {
         let old = self.root_record();
         let applied = apply::apply(pages, &old, new)?;
-        let (before, after) = (old.cid(), applied.root.cid());
+        self.publish(&old, &applied.root, what, merged)?;
+        Ok(applied)
+    }
+
+    /// Commits a new root, whose trees are in the store already. The caller has the turn to write.
+    fn publish(&self, old: &Root, new: &Root, what: &str, merged: Option<Cid>) -> Result<(), Error> {
+        let (before, after) = (old.cid(), new.cid());
         if before == after && merged.is_none() {
-            return Ok(applied);
+            return Ok(());
         }
         let number = reflog::read(&self.store)?.last().map_or(0, |last| last.number + 1);
         let log = Reflog { number, root: after, what: what.to_owned(), time: now(), merged };
-        self.store.put(after, applied.root.encode().into())?;
+        self.store.put(after, new.encode().into())?;
         let change = RootChange { name: MAIN.to_owned(), expected: Some(before), new: Some(after) };
         self.store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
-        *self.root.write().unwrap_or_else(PoisonError::into_inner) = applied.root.clone();
-        Ok(applied)
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The record that everything else follows from: one version of one element.
 
 mod codec;
+mod glance;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,8 @@ use std::str::FromStr;
 
 pub use self::codec::EntryError;
 pub(crate) use self::codec::{live_payloads, put_tags, read_tags, single_coord};
-pub(crate) use self::order::{Fresh, Known, shown, superseded};
+pub(crate) use self::glance::{Encoded, Glance, Refs, glance, is_deleted};
+pub(crate) use self::order::{Fresh, Known, ONE_HEAD, only_head, shown, superseded};
 use crate::model::{ElementId, Payload};
 
 /// Names one version of one element: the BLAKE3-256 hash of its record, written as 64 hex digits.

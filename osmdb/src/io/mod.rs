@@ -50,6 +50,7 @@ mod detect;
 mod element;
 mod error;
 mod pbf;
+mod raw;
 mod reader;
 mod source;
 mod write;
@@ -60,6 +61,7 @@ pub use element::{
 };
 pub use error::{Compression, ElementProblem, PbfProblem, Place, Problem, ReadError, XmlProblem};
 pub use pbf::{MAX_BLOB_BYTES, MAX_BLOB_HEADER_BYTES, MAX_BLOCK_ELEMENTS};
+pub(crate) use raw::Raw;
 pub use reader::Reader;
 pub use write::{FileFormat, Unwritable, WholeFile, WriteError, WriteProblem, Writer};
 pub use xml::{MAX_XML_ATTRIBUTES, MAX_XML_DEPTH, MAX_XML_EVENT_BYTES};
