@@ -93,7 +93,7 @@ pub fn generated(count: u64) -> impl Iterator<Item = Entry> {
     let relations_made = (1..=relations).map(move |number| {
         let members = (0..2 + rng.below(30)).map(|_| Member {
             element: ElementId::way((1 + rng.below(ways)) * 7),
-            role: ["outer", "inner", ""][usize::from(rng.below(3) as u8)].to_owned(),
+            role: if rng.below(3) == 0 { "inner" } else { "outer" }.to_owned(),
         });
         let tags = Tags::from([("type".to_owned(), "route".to_owned()), ("name".to_owned(), name(number))]);
         made(

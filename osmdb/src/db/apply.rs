@@ -139,8 +139,8 @@ fn changed_groups<S: PageSource>(
     for (element, bodies) in new {
         let head = heads.next_if(|head| head.as_ref().map_or(true, |(found, _)| *found == element));
         let value = head.transpose()?.map(|(_, value)| value);
-        let is_same = |body: &Box<[u8]>| value.as_deref().and_then(only_head) == Some(body);
-        if !bodies.iter().all(is_same) {
+        let is_same = |body: &[u8]| value.as_deref().and_then(only_head) == Some(body);
+        if !bodies.iter().all(|body| is_same(body)) {
             changed.push((element, Fresh::of_bodies(element, bodies)));
         }
     }

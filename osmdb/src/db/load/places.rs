@@ -33,8 +33,8 @@ impl Places {
     /// Adds a node, whose id is greater than those before.
     pub(super) fn push(&mut self, id: u64, coord: Coord) -> Result<(), Error> {
         self.nodes.push((id, coord));
-        let is_full =
-            self.nodes.len() * NODE_BYTES >= self.scratch.places && self.nodes.len() % BLOCK_NODES == 0;
+        let is_full = self.nodes.len() * NODE_BYTES >= self.scratch.places
+            && self.nodes.len().is_multiple_of(BLOCK_NODES);
         if is_full { self.spill() } else { Ok(()) }
     }
 

@@ -64,6 +64,9 @@ pub(super) fn failed(source: io::Error) -> Error {
     StoreError::Io { what: "sorting on disk for an import", source }.into()
 }
 
+/// A key and its value.
+pub(crate) type Record<'a, const N: usize> = (&'a [u8; N], &'a [u8]);
+
 /// A file of sorted records.
 #[derive(Debug)]
 struct Run<const N: usize> {
@@ -239,7 +242,7 @@ impl<'a, const N: usize> Cursor<'a, N> {
         Ok(true)
     }
 
-    fn record(&self) -> (&[u8; N], &[u8]) {
+    fn record(&self) -> Record<'_, N> {
         match &self.from {
             From::Memory(_) => (&self.key, self.value),
             From::File { value, .. } => (&self.key, value),
@@ -281,7 +284,7 @@ impl<'a, const N: usize> Merge<'a, N> {
     }
 
     /// Returns the next record; those of one key come one after another.
-    pub(crate) fn next(&mut self) -> Result<Option<(&[u8; N], &[u8])>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<Record<'_, N>>, Error> {
         let single = if let [only] = self.cursors.as_mut_slice() { Some(only.advance()?) } else { None };
         let index = match single {
             Some(true) => 0,
