@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use prolly::{PageSink, PageSource, Tree};
+use prolly::{KeyRange, PageSink, PageSource, Tree, ValueRef};
 
 use super::load::{Groups, Sorted};
 use super::snapshot::Snapshot;
@@ -25,6 +25,9 @@ use crate::views::spatial::KEY_BYTES;
 
 /// Elements are looked up this many at a time, to bound memory.
 const CHUNK: usize = 20_000;
+
+/// A walk over pairs is worth it up to so many for each element that is looked for.
+const WALKED_PER_ELEMENT: u64 = 8;
 
 /// Sorted entries are added in portions of about so many bytes of new ones, which take several times as
 /// much memory meanwhile.
@@ -134,17 +137,41 @@ fn changed_groups<S: PageSource>(
             None => at_end = true,
         }
     }
-    let mut heads = old.heads_of(new.iter().map(|(element, _)| *element)).peekable();
-    let mut changed = Vec::new();
-    for (element, bodies) in new {
-        let head = heads.next_if(|head| head.as_ref().map_or(true, |(found, _)| *found == element));
-        let value = head.transpose()?.map(|(_, value)| value);
-        let is_same = |body: &[u8]| value.as_deref().and_then(only_head) == Some(body);
-        if !bodies.iter().all(|body| is_same(body)) {
-            changed.push((element, Fresh::of_bodies(element, bodies)));
+    let same = are_same(old, &new)?;
+    let changed = new.into_iter().zip(same).filter(|(_, same)| !same);
+    let changed = changed.map(|((element, bodies), _)| (element, Fresh::of_bodies(element, bodies)));
+    Ok((changed.collect(), at_end))
+}
+
+/// Tells for elements, which are in order, whether each has one head, and all its bodies are that. When
+/// in doubt, no.
+fn are_same<S: PageSource>(
+    old: &Snapshot<&S>,
+    new: &[(ElementId, Vec<Box<[u8]>>)],
+) -> Result<Vec<bool>, Error> {
+    let mut same = vec![false; new.len()];
+    let point = |(element, _): &(ElementId, _)| KeyRange::point(&keys::element(*element));
+    let (Some(first), Some(last)) = (new.first().map(point), new.last().map(point)) else { return Ok(same) };
+    // A walk over all between the first and the last, if that is not much more than is looked for.
+    let (tree, source) = (old.root().trees.heads, *old.source());
+    let between = KeyRange { from: first.from, to: last.to };
+    let pairs = tree.count_range(source, &between)?;
+    let is_dense = pairs <= (new.len() as u64).saturating_mul(WALKED_PER_ELEMENT);
+    let ranges = if is_dense { vec![between] } else { new.iter().map(point).collect() };
+    let mut left = new.iter().zip(&mut same).peekable();
+    for run in tree.runs(source, ranges) {
+        for (key, value) in &run? {
+            let found = |(element, _): &(ElementId, _)| keys::element(*element)[..].cmp(key);
+            while left.next_if(|(new, _)| found(new).is_lt()).is_some() {}
+            if let Some(((_, bodies), same)) = left.next_if(|(new, _)| found(new).is_eq())
+                && let ValueRef::Inline(value) = value
+            {
+                *same = bodies.iter().all(|body| only_head(value) == Some(body));
+            }
         }
     }
-    Ok((changed, at_end))
+    drop(left);
+    Ok(same)
 }
 
 /// Puts and removals under keys of one length, in any order.

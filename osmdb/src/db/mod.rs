@@ -55,6 +55,8 @@ pub struct Db<S = FjallStore> {
     /// Held while a change is made.
     writing: Mutex<()>,
     ids: Mutex<write::NewIds>,
+    /// The number of the last change of the root, once it is known.
+    logged: Mutex<Option<u64>>,
 }
 
 impl Db<FjallStore> {
@@ -98,7 +100,7 @@ impl<S: PageStore> Db<S> {
             None => create(&store, name)?,
         };
         let ids = Mutex::new(write::NewIds::default());
-        Ok(Self { store, root: RwLock::new(root), writing: Mutex::new(()), ids })
+        Ok(Self { store, root: RwLock::new(root), writing: Mutex::new(()), ids, logged: Mutex::new(None) })
     }
 
     /// Returns the store.
@@ -167,11 +169,13 @@ impl<S: PageStore> Db<S> {
         if before == after && merged.is_none() {
             return Ok(());
         }
-        let number = reflog::read(&self.store)?.last().map_or(0, |last| last.number + 1);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = reflog::next_number(&self.store, *logged)?;
         let log = Reflog { number, root: after, what: what.to_owned(), time: now(), merged };
         self.store.put(after, new.encode().into())?;
         let change = RootChange { name: MAIN.to_owned(), expected: Some(before), new: Some(after) };
         self.store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
+        *logged = Some(number);
         *self.root.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
         Ok(())
     }
