@@ -83,6 +83,20 @@ pub enum Error {
         /// The version.
         version: Version,
     },
+    /// A root whose pages are not here, or that is no root.
+    #[error("the pages of the root {root} are not here")]
+    NoRoot {
+        /// The root.
+        root: Cid,
+    },
+    /// A time before the database was there.
+    #[error("the database was not there at second {time} since 1970: its reflog begins {}", first.map_or("later".to_owned(), |first| format!("at second {first}")))]
+    NotYet {
+        /// The time, in seconds since 1970.
+        time: i64,
+        /// The earliest time of the reflog.
+        first: Option<i64>,
+    },
     /// A name that a dataset cannot have.
     #[error("a dataset's name has 1 to 255 bytes")]
     Name,

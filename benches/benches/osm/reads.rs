@@ -106,8 +106,20 @@ impl Run {
                 }
                 let _ = round;
             }
-            let name = format!("box of {name}, all features ({})", found / boxes.len().max(1));
-            self.table.percentiles(&name, &mut ours, &mut theirs);
+            let shown = format!("box of {name}, all features ({})", found / boxes.len().max(1));
+            self.table.percentiles(&shown, &mut ours, &mut theirs);
+            let (mut ours, mut theirs, mut found) = (Vec::new(), Vec::new(), 0);
+            for _ in 0..2 {
+                (ours, theirs, found) = (Vec::new(), Vec::new(), 0);
+                for bbox in &boxes {
+                    let map = || Ok(snapshot.map(*bbox)?.heads().collect::<Result<Vec<_>, _>>()?);
+                    found += timed(&mut ours, map)?.len();
+                    #[cfg(feature = "peers")]
+                    timed(&mut theirs, || sqlite.map(*bbox))?;
+                }
+            }
+            let shown = format!("map call, box of {name} ({})", found / boxes.len().max(1));
+            self.table.percentiles(&shown, &mut ours, &mut theirs);
         }
         #[cfg(feature = "peers")]
         sqlite.end()?;

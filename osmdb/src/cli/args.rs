@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use osmdb::{BBox, ElementId};
+use clap::{Parser, Subcommand};
+use osmdb::{At, BBox, Cursor, ElementId};
+
+use super::{nearest, query};
 
 /// OpenStreetMap data that several people keep, edit and merge without a server.
 #[derive(Debug, Parser)]
@@ -19,6 +21,10 @@ pub(super) struct Cli {
     /// The directory of the database
     #[arg(long, global = true, value_name = "DIR", default_value = "./osm.db")]
     pub(super) db: PathBuf,
+    /// Read the database as it was: at a root that it had, or at a time (2026-11-21T08:30:00Z, a date, or
+    /// seconds since 1970)
+    #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
+    pub(super) at: Option<At>,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
@@ -70,25 +76,85 @@ pub(super) enum Verb {
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
     },
-    /// Print what touches a box
+    /// Print what touches a box, or the cell of a geohash
     ///
     /// Finds every live node in the box that has tags or stands alone, every way whose line touches
     /// the box, and every relation with one of these as a member. Where west is greater than east,
     /// the box crosses the antimeridian.
+    ///
+    /// A filter has conditions with the word `and` between them: node, way|relation, !relation (kinds);
+    /// amenity=hospital, highway (a key), name~=spring (the value contains this, in either case),
+    /// access!=no, !building (no such key). Quotation marks stand around what holds such words or signs:
+    /// name=\"salt and pepper\".
     #[command(after_help = "Examples:\n  \
         osmdb query --bbox 1.50,42.50,1.55,42.52 > town.geojson\n  \
         osmdb query --bbox -0.2,51.4,0.1,51.6 --format count\n  \
-        osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n\n\
+        osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n  \
+        osmdb query --geohash sp91 --filter 'node and amenity=hospital'\n  \
+        osmdb query --bbox 1.4,42.4,1.8,42.7 --filter 'highway and name~=major' --format count\n  \
+        osmdb query --bbox 1.4,42.4,1.8,42.7 --format ids --limit 100\n\n\
+        With --limit, the last line on the standard error is `cursor C` if there is more: ask the same\n\
+        again with --cursor C. A cursor belongs to its root, box and filter.\n\n\
         GeoJSON has one feature on each line, and a forked element once for every head that is there.\n\
         Beside the tags, its properties are \"@id\", \"@type\" and, for relations, \"@members\";\n\
         a tag whose key begins with @ gets one more @ in front.")]
-    Query {
-        /// West, south, east and north in degrees
-        #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
-        bbox: BBox,
-        /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Geojson)]
-        format: Format,
+    Query(query::QueryArgs),
+    /// Print what is nearest to a place, as metres, a tab and the element
+    ///
+    /// Ways are as far as the nearest place of their line, relations as the nearest of their members that are
+    /// nodes or ways. Distances are those on a sphere.
+    #[command(after_help = "Examples:\n  \
+        osmdb nearest 42.51,1.52 --filter amenity=hospital --limit 1\n  \
+        osmdb nearest -17.5,179.99 --within 20000 --json")]
+    Nearest(nearest::NearestArgs),
+    /// Print all versions of an element, and which replaces which
+    ///
+    /// Draws them, the newest first, with a line from each version to those that it replaces. With --json, one
+    /// JSON object on a line, causes before effects, each with \"replaces\" and \"head\".
+    #[command(after_help = "Examples:\n  \
+        osmdb history node/123\n  \
+        osmdb history node/123 --json | jq -r .version")]
+    History {
+        /// The element, such as node/123
+        element: ElementId,
+        /// Print JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print which ways and relations name an element, one on a line
+    #[command(after_help = "Examples:\n  \
+        osmdb refs node/123\n  \
+        osmdb get $(osmdb refs way/5)")]
+    Refs {
+        /// The elements; what names any of them is printed once
+        #[arg(required = true, value_name = "ELEMENT")]
+        elements: Vec<ElementId>,
+    },
+    /// Print the versions that belong to a changeset, as JSON lines
+    #[command(after_help = "Example:\n  osmdb changes 7")]
+    Changes {
+        /// The number of the changeset
+        changeset: u64,
+    },
+    /// Print the elements with several heads, one on a line
+    ///
+    /// An element is a fork if versions of it do not know of each other. With --json, every head is printed
+    /// as `osmdb get` does.
+    #[command(after_help = "Examples:\n  \
+        osmdb forks\n  \
+        osmdb forks --json --limit 100\n\n\
+        With --limit, the last line on the standard error is `cursor C` if there are more: ask again with\n\
+        --cursor C.")]
+    Forks {
+        /// Print every head, as JSON lines
+        #[arg(long)]
+        json: bool,
+        /// Print at most so many, and say where the next ones begin
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: Option<u64>,
+        /// Begin where an earlier answer said that the next ones do
+        #[arg(long, value_name = "CURSOR")]
+        cursor: Option<Cursor>,
     },
     /// Write the database, or a box of it, into a file
     ///
@@ -145,13 +211,9 @@ pub(super) enum Verb {
     Verify,
 }
 
-/// How a query is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// A GeoJSON FeatureCollection
-    Geojson,
-    /// One element on a line, sorted, each once
-    Ids,
-    /// How many elements there are
-    Count,
+impl Verb {
+    /// Tells whether the verb can read the database as it was.
+    pub(super) const fn reads_the_past(&self) -> bool {
+        !matches!(self, Self::Demo { .. } | Self::Import { .. } | Self::Merge { .. } | Self::Verify)
+    }
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use osmdb::io::{FileFormat, WholeFile, Writer};
-use osmdb::{BBox, ElementId, Error, Head, Kind, Snapshot};
+use osmdb::{At, BBox, ElementId, Error, Head, Kind, Snapshot};
 use prolly::PageSource;
 
 use super::database;
@@ -17,7 +17,13 @@ use super::output::{Out, counted, note};
 /// The box that holds everything.
 const EVERYTHING: &str = "-180,-90,180,90";
 
-pub(super) fn export(dir: &Path, file: &Path, bbox: Option<BBox>, history: bool) -> Result<(), Failure> {
+pub(super) fn export(
+    dir: &Path,
+    at: Option<At>,
+    file: &Path,
+    bbox: Option<BBox>,
+    history: bool,
+) -> Result<(), Failure> {
     let layout = Layout::of(file);
     if layout.is_some() && history {
         return Err(Failure::NoHistory(file.into()));
@@ -27,7 +33,7 @@ pub(super) fn export(dir: &Path, file: &Path, bbox: Option<BBox>, history: bool)
         Writer::create(file)?;
     }
     let db = database::existing(dir)?;
-    let snapshot = db.snapshot();
+    let snapshot = database::snapshot(&db, at)?;
     let (written, notes) = match layout {
         Some(layout) => features(&snapshot, file, bbox, layout)?,
         None => entries(&snapshot, file, bbox, history)?,

@@ -37,6 +37,18 @@ pub(super) enum Failure {
     Db(#[from] osmdb::Error),
     #[error("{}: GeoJSON has no history: leave --history out, or write an OSM file", .0.display())]
     NoHistory(PathBuf),
+    #[error("--format count counts everything: leave --limit and --cursor out")]
+    CountOfPart,
+    #[error(
+        "--at is for reading alone: leave it out, or write what was there into a file with `osmdb --at … export`"
+    )]
+    NotThen,
+    #[error("the database was not there at {at}: ask for a later time")]
+    NotYet { at: osmdb::At },
+    #[error("say where to look: give --bbox or --geohash")]
+    NoBox,
+    #[error(transparent)]
+    Cursor(#[from] osmdb::CursorError),
     #[error(transparent)]
     Box(#[from] osmdb::BBoxError),
     #[error("{}{}", .0, write_advice(.0))]
@@ -68,7 +80,12 @@ impl Failure {
             _ => complain(&self.to_string()),
         }
         let is_usage = match self {
-            Self::Itself(_) | Self::NoHistory(_) => true,
+            Self::Itself(_)
+            | Self::NoHistory(_)
+            | Self::CountOfPart
+            | Self::NoBox
+            | Self::NotThen
+            | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),
             _ => false,
         };
@@ -96,6 +113,7 @@ fn advice(error: &osmdb::Error) -> String {
             osmdb::RootError::Format { .. } => "",
             _ => DAMAGED,
         },
+        osmdb::Error::NoRoot { .. } => "ask for one that the database had, and that was not collected",
         osmdb::Error::OtherDataset { .. } => "only databases of one dataset can be merged",
         _ => "",
     };

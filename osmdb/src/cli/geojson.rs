@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use osmdb::{BBox, Snapshot};
+use osmdb::{BBox, Error, Feature, Snapshot};
 use prolly::PageSource;
 
 use super::failure::Failure;
@@ -43,11 +43,20 @@ pub(super) fn write<S: PageSource>(
     snapshot: &Snapshot<S>,
     bbox: BBox,
     layout: Layout,
+    part: impl FnMut(&dyn Display) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    write_all(snapshot.query(bbox), layout, part)
+}
+
+/// Writes features as they come; returns how many there are.
+pub(super) fn write_all(
+    features: impl Iterator<Item = Result<Feature, Error>>,
+    layout: Layout,
     mut part: impl FnMut(&dyn Display) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
     let [first, next, after, end] = layout.parts();
     let mut count = 0;
-    for feature in snapshot.query(bbox) {
+    for feature in features {
         part(&if count == 0 { first } else { next })?;
         part(&json::feature(&feature?))?;
         part(&after)?;

@@ -9,9 +9,12 @@ mod demo;
 mod export;
 mod failure;
 mod geojson;
+mod graph;
+mod history;
 mod import;
 mod json;
 mod merge;
+mod nearest;
 mod output;
 mod query;
 mod show;
@@ -38,16 +41,24 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
+    if at.is_some() && !verb.reads_the_past() {
+        return Err(Failure::NotThen);
+    }
     match verb {
         Verb::Demo { dir } => demo::demo(dir.as_deref()),
         Verb::Import { files } => import::import(&db, &files),
-        Verb::Root => show::root(&db),
-        Verb::Get { elements } => show::get(&db, &elements),
-        Verb::Query { bbox, format } => query::query(&db, bbox, format),
-        Verb::Export { file, bbox, history } => export::export(&db, &file, bbox, history),
+        Verb::Root => show::root(&db, at),
+        Verb::Get { elements } => show::get(&db, at, &elements),
+        Verb::Query(args) => query::query(&db, at, &args),
+        Verb::Export { file, bbox, history } => export::export(&db, at, &file, bbox, history),
+        Verb::Nearest(args) => nearest::nearest(&db, at, &args),
+        Verb::History { element, json } => history::history(&db, at, element, json),
+        Verb::Refs { elements } => history::refs(&db, at, &elements),
+        Verb::Changes { changeset } => history::changes(&db, at, changeset),
+        Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
-        Verb::Stats { json } => stats::stats(&db, json),
+        Verb::Stats { json } => stats::stats(&db, at, json),
         Verb::Verify => stats::verify(&db),
     }
 }

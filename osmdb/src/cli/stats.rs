@@ -4,7 +4,7 @@ use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use osmdb::Counts;
+use osmdb::{At, Counts};
 use prolly::{Cid, TreeStats};
 use serde_json::{Map, Value, json};
 
@@ -20,12 +20,13 @@ struct Stats {
     bytes_on_disk: u64,
 }
 
-pub(super) fn stats(dir: &Path, as_json: bool) -> Result<(), Failure> {
+pub(super) fn stats(dir: &Path, at: Option<At>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
+    let snapshot = database::snapshot(&db, at)?;
     let stats = Stats {
-        root: db.root(),
-        counts: db.counts(),
-        trees: db.snapshot().tree_stats()?,
+        root: snapshot.root().cid(),
+        counts: snapshot.root().counts,
+        trees: snapshot.tree_stats()?,
         bytes_on_disk: bytes_on_disk(dir).map_err(Failure::file(dir, "measuring the directory"))?,
     };
     let mut out = Out::new();

@@ -1,15 +1,24 @@
 //! A database: entries and the trees that follow from them, in a store.
 
 mod apply;
+mod count;
+mod cursor;
+mod forks;
+mod history;
 mod import;
 mod load;
+mod map;
 mod merge;
+mod nearest;
+mod places;
 mod query;
 mod reflog;
 mod snapshot;
+mod time;
 mod tree_writer;
 mod verify;
 mod walk;
+mod watch;
 mod write;
 
 use std::path::Path;
@@ -20,12 +29,19 @@ use prolly::{
     Cid, Commit, Config, FjallStore, MemoryStore, PageSink, PageSource, PageStore, RootChange, Tree,
 };
 
+pub use self::cursor::{Cursor, CursorError, MAX_CURSOR_BYTES};
+pub use self::forks::Forks;
+pub use self::history::Revision;
 pub use self::import::Imported;
+pub use self::map::Map;
 pub use self::merge::Merged;
+pub use self::nearest::{Nearest, Neighbour};
 pub use self::query::{Feature, Query};
 pub use self::reflog::Reflog;
 pub use self::snapshot::{Head, Snapshot};
+pub use self::time::{At, ParseAtError};
 pub use self::verify::Verified;
+pub use self::watch::{Update, Watch, WatchScope, What};
 pub use self::write::{Replaces, Write};
 use crate::entry::Fresh;
 use crate::error::Error;
@@ -54,6 +70,8 @@ pub struct Db<S = FjallStore> {
     root: RwLock<Root>,
     /// Held while a change is made.
     writing: Mutex<()>,
+    /// Rings when there is another root.
+    bell: watch::Bell,
     ids: Mutex<write::NewIds>,
     /// The number of the last change of the root, once it is known.
     logged: Mutex<Option<u64>>,
@@ -100,7 +118,14 @@ impl<S: PageStore> Db<S> {
             None => create(&store, name)?,
         };
         let ids = Mutex::new(write::NewIds::default());
-        Ok(Self { store, root: RwLock::new(root), writing: Mutex::new(()), ids, logged: Mutex::new(None) })
+        Ok(Self {
+            store,
+            root: RwLock::new(root),
+            writing: Mutex::new(()),
+            bell: watch::Bell::default(),
+            ids,
+            logged: Mutex::new(None),
+        })
     }
 
     /// Returns the store.
@@ -151,6 +176,12 @@ impl<S: PageStore> Db<S> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Shows a root that was committed to readers, and tells those that watch.
+    fn show(&self, root: Root) {
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = root;
+        self.bell.ring();
+    }
+
     /// Adds entries in one commit, with pages of the store seen through `pages`. The caller has the
     /// turn to write.
     fn add<P>(&self, pages: &P, new: Vec<Fresh>, what: &str, merged: Option<Cid>) -> Result<Applied, Error>
@@ -176,7 +207,7 @@ impl<S: PageStore> Db<S> {
         let change = RootChange { name: MAIN.to_owned(), expected: Some(before), new: Some(after) };
         self.store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
         *logged = Some(number);
-        *self.root.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+        self.show(new.clone());
         Ok(())
     }
 }

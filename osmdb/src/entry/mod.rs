@@ -2,6 +2,7 @@
 
 mod codec;
 mod glance;
+mod lineage;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 pub use self::codec::EntryError;
 pub(crate) use self::codec::{live_payloads, put_tags, read_tags, single_coord};
 pub(crate) use self::glance::{Encoded, Glance, Refs, glance, is_deleted};
+pub(crate) use self::lineage::{Lineage, lineage};
 pub(crate) use self::order::{Fresh, Known, ONE_HEAD, only_head, shown, superseded};
 use crate::model::{ElementId, Payload};
 

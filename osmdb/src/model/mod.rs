@@ -5,7 +5,7 @@ mod element;
 mod id;
 mod tags;
 
-pub use coord::{BBox, BBoxError, Coord, CoordError, UNITS_PER_DEGREE};
+pub use coord::{BBox, BBoxError, Coord, CoordError, ParseCoordError, UNITS_PER_DEGREE};
 pub(crate) use coord::{Degrees, parse_degrees};
 pub use element::{Member, Payload};
 pub use id::{ElementId, Kind, MAX_ID, ParseIdError};
