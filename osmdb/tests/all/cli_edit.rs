@@ -1,12 +1,10 @@
 //! The verbs that edit and that keep, as their users run them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod program;
-
 use std::io::Write as _;
 use std::process::Stdio;
 
-use program::{Place, Ran};
+use crate::program::{Place, Ran};
 use serde_json::Value;
 
 /// Runs the program with something on its standard input.
