@@ -1,4 +1,4 @@
-//! A process killed at any moment of an import or a merge leaves a database that opens, shows the
+//! A process killed at any moment of an import, a merge, an edit, an undo, a collection or a repair leaves a database that opens, shows the
 //! root that it reported last or the one it was committing, and verifies.
 
 // The lint's exception for tests does not reach their helper functions.
@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use osmdb::Db;
+use osmdb::{Db, ElementId};
 use prolly::Cid;
 use tests::{Rng, Worker, copy_dir, data, later, to_pbf, village};
 
@@ -21,6 +21,8 @@ struct Plan {
     roots: Vec<Cid>,
     /// How long it takes to the first root, and from each to the next.
     times: Vec<Duration>,
+    /// Whether the steps, taken once more from anywhere, come to the same end.
+    repeats: bool,
 }
 
 fn start(db: &Path, steps: &[String]) -> Worker {
@@ -30,7 +32,7 @@ fn start(db: &Path, steps: &[String]) -> Worker {
 impl Plan {
     /// Does everything once without a kill, to learn the roots and how long it takes.
     fn new(scratch: tempfile::TempDir, base: Option<PathBuf>, steps: Vec<String>) -> Self {
-        let mut plan = Self { scratch, base, steps, roots: Vec::new(), times: Vec::new() };
+        let mut plan = Self { scratch, base, steps, roots: Vec::new(), times: Vec::new(), repeats: true };
         let dir = plan.fresh("whole");
         let mut before = Instant::now();
         let mut worker = start(&dir, &plan.steps);
@@ -71,7 +73,7 @@ impl Plan {
             assert_eq!(report.roots, self.roots[..report.roots.len()], "seed {seed}, round {round}");
             let at = self.check(&dir, report.roots.len(), &format!("seed {seed}, round {round}"));
             ends[at] += 1;
-            if round % 8 == 0 {
+            if round % 8 == 0 && self.repeats {
                 self.go_on(&dir);
             }
             std::fs::remove_dir_all(dir).unwrap();
@@ -87,12 +89,11 @@ impl Plan {
         let scratch = dir.join("scratch");
         assert!(!scratch.exists(), "{context}: files of a sort are left");
         let root = db.root();
-        let at = self.roots.iter().position(|known| *known == root);
-        let at = at.unwrap_or_else(|| panic!("{context}: {root} is the root of no step"));
         // The last step reported, or the one after it, which was being committed.
         let last = reported.saturating_sub(1);
-        let possible = last..=last + usize::from(reported > 0);
-        assert!(possible.contains(&at), "{context}: step {at} of {possible:?}");
+        let mut possible = last..=last + usize::from(reported > 0);
+        let at = possible.find(|at| self.roots.get(*at) == Some(&root));
+        let at = at.unwrap_or_else(|| panic!("{context}: {root} is the root of no step from {last} on"));
         db.verify().unwrap_or_else(|error| panic!("{context}: {error}"));
         assert_eq!(db.reflog().unwrap().last().map(|last| last.root), Some(root), "{context}");
         at
@@ -158,5 +159,52 @@ fn while_it_merges() {
         let db = Db::open(dir).unwrap();
         assert_eq!(db.root(), root);
         db.verify().unwrap();
+    }
+}
+
+#[test]
+fn while_it_undoes_collects_and_repairs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let files = write_villages(scratch.path(), 3, 2_500);
+    let base = scratch.path().join("base");
+    let db = Db::create_or_open(&base).unwrap();
+    for file in &files[..3] {
+        db.import(&[file], |_, _| {}).unwrap();
+    }
+    drop(db);
+    let steps = ["undo", "gc:4", "repair", "undo", "gc:1", "repair"].map(str::to_owned);
+    let mut plan = Plan::new(scratch, Some(base), steps.to_vec());
+    plan.repeats = false;
+    plan.run(40, 14);
+}
+
+#[test]
+fn while_it_edits() {
+    let scratch = tempfile::tempdir().unwrap();
+    let first = |step: usize| 1 + 20 * step as u64;
+    let steps: Vec<String> = (0..20).map(|step| format!("edit:{}", first(step))).collect();
+    let mut rng = Rng::new(15);
+    for round in 0..40 {
+        let dir = scratch.path().join(format!("round-{round}"));
+        let mut worker = start(&dir, &steps);
+        for _ in 0..=rng.index(steps.len()) {
+            worker.next_root();
+        }
+        let report = worker.kill_after(Duration::from_micros(rng.below(20_000)));
+        let db = Db::open(&dir).unwrap();
+        let is_there = |id: u64| !db.get(ElementId::node(id)).unwrap().is_empty();
+        let whole = steps.iter().enumerate().take_while(|(step, _)| {
+            let there = (first(*step)..first(*step) + 20).filter(|id| is_there(*id)).count();
+            assert!([0, 20].contains(&there), "round {round}: {there} of a batch of 20");
+            there == 20
+        });
+        let whole = whole.count();
+        // The first root reported is that of the empty database.
+        let reported = report.roots.len() - 1;
+        assert!((reported..=reported + 1).contains(&whole), "round {round}: {whole} of {reported} reported");
+        assert_eq!(db.counts().nodes, 20 * whole as u64);
+        db.verify().unwrap();
+        drop(db);
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }
