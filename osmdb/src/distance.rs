@@ -102,7 +102,7 @@ impl Coord {
     /// ```
     /// use osmdb::Coord;
     /// let (london, paris) = (Coord::new(515_073_000, -1_276_000)?, Coord::new(488_567_000, 23_508_000)?);
-    /// assert_eq!(london.distance(paris).round(), 343_500.0);
+    /// assert_eq!((london.distance(paris) / 1_000.0).round(), 343.0);
     /// # Ok::<(), osmdb::CoordError>(())
     /// ```
     #[must_use]

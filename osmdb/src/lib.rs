@@ -15,18 +15,22 @@ mod root;
 mod views;
 
 pub use db::{
-    At, Cursor, CursorError, Db, Feature, Forks, Head, Imported, MAX_CURSOR_BYTES, Map, Merged, Nearest,
-    Neighbour, ParseAtError, Query, Reflog, Replaces, Revision, Snapshot, Update, Verified, Watch,
-    WatchScope, What, Write,
+    At, AuthorInfo, Authors, Batch, ChangesetInfo, Collected, Cursor, CursorError, Db, Edited, Everyone,
+    Feature, Forks, Head, Imported, InUse, Keep, MAX_AUTHOR_NAME_BYTES, MAX_CURSOR_BYTES, Map, Merged,
+    Nearest, Neighbour, ParseAtError, Policy, Query, Reflog, Refused, Repaired, Replaces, Revision, Snapshot,
+    Undone, Unfit, Update, Verified, Watch, WatchScope, What, Write, Written,
 };
 pub use distance::EARTH_RADIUS;
-pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};
+pub use entry::{
+    Author, DeviceKey, EditMeta, Entry, EntryError, Origin, OsmMeta, ParseAuthorError, ParseVersionError,
+    Signature, SignatureError, Signed, Version,
+};
 pub use error::Error;
 pub use filter::{Filter, FilterProblem, MAX_CONDITIONS, MAX_FILTER_BYTES, ParseFilterError};
 pub use geohash::{GeohashError, MAX_GEOHASH_DIGITS, geohash_bbox};
 pub use model::{
-    BBox, BBoxError, Coord, CoordError, ElementId, Kind, MAX_ID, Member, ParseCoordError, ParseIdError,
-    Payload, Tags, UNITS_PER_DEGREE,
+    BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
+    MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
 pub use views::spatial::Geometry;

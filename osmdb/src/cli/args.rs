@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use osmdb::{At, BBox, Cursor, ElementId};
+use clap::{Args, Parser, Subcommand};
+use osmdb::{At, BBox, Cursor, ElementId, Version};
+use prolly::Cid;
 
 use super::{nearest, query};
 
@@ -204,16 +205,200 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Check every page, record and version, and that all trees follow from them
+    /// Make new elements of JSON or OSM XML on the standard input
+    ///
+    /// Takes objects as `osmdb get` prints them, one after another or in an array, or a file of OSM. Ids
+    /// in it only say what names what: every element gets a new id. All or nothing is written. Prints the
+    /// new elements and their versions.
+    #[command(after_help = "Examples:\n  \
+        echo '{\"type\":\"node\",\"lat\":42.5,\"lon\":1.5,\"tags\":{\"amenity\":\"clinic\"}}' | osmdb create\n  \
+        osmdb create --changeset 5 < path.json       nodes -1 and -2, and a way that names them")]
+    Create(EditArgs),
+    /// Give elements the content of JSON or OSM XML on the standard input
+    ///
+    /// An object with a \"version\", as `osmdb get` prints it, replaces that version: if somebody else
+    /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0 stand for new
+    /// elements. All or nothing is written. Prints the elements and their new versions.
+    #[command(after_help = "Examples:\n  \
+        osmdb get node/3 | jq '.tags.name = \"Well\"' | osmdb put\n  \
+        osmdb get node/3 | head -1 | osmdb put --heads       ends a fork with the first head")]
+    Put(EditArgs),
+    /// Delete elements
+    ///
+    /// All or none are deleted. One that a live element names is not, unless that is deleted with it.
+    #[command(after_help = "Examples:\n  \
+        osmdb delete way/5 node/1 node/2\n  \
+        osmdb delete --if-unused node/1")]
+    Delete(DeleteArgs),
+    /// End a fork with the content of one of its heads
+    #[command(
+        after_help = "Example:\n  osmdb resolve node/3 \"$(osmdb get node/3 | jq -r .version | head -1)\""
+    )]
+    Resolve {
+        /// The element
+        element: ElementId,
+        /// The version of the head whose content it keeps
+        version: Version,
+    },
+    /// Open, tag, close or show a changeset
+    #[command(subcommand)]
+    Changeset(ChangesetVerb),
+    /// Print who edited, and how much, with the names they were given here
+    #[command(after_help = "Examples:\n  osmdb authors\n  osmdb authors --name KEY Amina")]
+    Authors {
+        /// Give the author with this key a name first; an empty one takes it away
+        #[arg(long, num_args = 2, value_names = ["KEY", "NAME"])]
+        name: Option<Vec<String>>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the roots that the database had, the latest first
+    #[command(after_help = "Example:\n  osmdb reflog | head")]
+    Reflog {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Undo the last change: an import, an edit, a merge
+    ///
+    /// Only this database forgets: peers that know it already give it back at the next merge.
+    #[command(
+        after_help = "Examples:\n  osmdb undo\n  osmdb undo --to ROOT       a root of `osmdb reflog`, also to undo an undo"
+    )]
+    Undo {
+        /// Make this root of the reflog the present one
+        #[arg(long, value_name = "ROOT")]
+        to: Option<Cid>,
+    },
+    /// Forget old roots, remove what only they need, and make the files smaller
+    ///
+    /// Versions of elements stay: history is a part of the present root.
+    #[command(after_help = "Examples:\n  osmdb gc\n  osmdb gc --keep 1 --days 30")]
+    Gc(GcArgs),
+    /// Check every page, record, version and signature, and that all trees follow from them
     ///
     /// Reads the whole database. Exits with 1 and says what is wrong if anything is.
-    #[command(after_help = "Example:\n  osmdb --db valley.db verify")]
-    Verify,
+    #[command(after_help = "Examples:\n  osmdb --db valley.db verify\n  osmdb verify --repair")]
+    Verify {
+        /// First derive all trees anew from the entries
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "Example:\n  osmdb completions bash > /etc/bash_completion.d/osmdb")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How elements of the standard input are written.
+#[derive(Debug, Args)]
+pub(super) struct EditArgs {
+    /// The changeset that the edits belong to, which must be open
+    #[arg(long, value_name = "ID")]
+    pub(super) changeset: Option<u64>,
+    /// Replace all heads, whatever version an object names
+    #[arg(long)]
+    pub(super) heads: bool,
+    /// Let elements name others that are not in the database
+    #[arg(long)]
+    pub(super) lenient: bool,
+    /// Print one JSON object a line, with the id that each element came with
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What is deleted, and how.
+#[derive(Debug, Args)]
+pub(super) struct DeleteArgs {
+    /// The elements, such as node/123, way/5
+    #[arg(required = true, value_name = "ELEMENT")]
+    pub(super) elements: Vec<ElementId>,
+    /// The changeset that the edits belong to, which must be open
+    #[arg(long, value_name = "ID")]
+    pub(super) changeset: Option<u64>,
+    /// Keep what a live element names, and delete the others
+    #[arg(long, conflicts_with = "even_if_used")]
+    pub(super) if_unused: bool,
+    /// Delete what a live element names too
+    #[arg(long)]
+    pub(super) even_if_used: bool,
+    /// Replace only this version of the element; other heads stay
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(super) versions: Vec<Version>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What becomes of a changeset.
+#[derive(Debug, Subcommand)]
+pub(super) enum ChangesetVerb {
+    /// Open one, and print its id
+    #[command(after_help = "Example:\n  osmdb changeset open comment='the wells of the east' source=survey")]
+    Open {
+        /// What is said of it
+        #[arg(value_name = "KEY=VALUE", value_parser = tag)]
+        tags: Vec<(String, String)>,
+    },
+    /// Give an open one other tags, which replace those it has
+    Tag {
+        /// Its id
+        id: u64,
+        /// What is said of it
+        #[arg(value_name = "KEY=VALUE", value_parser = tag)]
+        tags: Vec<(String, String)>,
+    },
+    /// Close one: no edit can belong to it afterwards
+    Close {
+        /// Its id
+        id: u64,
+    },
+    /// Print one as JSON
+    Show {
+        /// Its id
+        id: u64,
+    },
+}
+
+fn tag(text: &str) -> Result<(String, String), NoTag> {
+    let (key, value) = text.split_once('=').ok_or_else(|| NoTag(text.to_owned()))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A text that is no tag.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no tag: write KEY=VALUE")]
+pub(super) struct NoTag(String);
+
+/// What is kept.
+#[derive(Debug, Args)]
+pub(super) struct GcArgs {
+    /// How many of the latest roots are kept
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) keep: u64,
+    /// Also keep what was the root in the last days
+    #[arg(long, value_name = "DAYS")]
+    pub(super) days: Option<u32>,
 }
 
 impl Verb {
     /// Tells whether the verb can read the database as it was.
     pub(super) const fn reads_the_past(&self) -> bool {
-        !matches!(self, Self::Demo { .. } | Self::Import { .. } | Self::Merge { .. } | Self::Verify)
+        matches!(
+            self,
+            Self::Root
+                | Self::Get { .. }
+                | Self::Query(_)
+                | Self::Export { .. }
+                | Self::Nearest(_)
+                | Self::History { .. }
+                | Self::Refs { .. }
+                | Self::Changes { .. }
+                | Self::Forks { .. }
+                | Self::Stats { .. }
+        )
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use osmdb::io::{PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem};
 use prolly::StoreError;
 
+use super::input::InputProblem;
 use super::output::complain;
 
 /// The exit code of wrong usage.
@@ -55,6 +56,18 @@ pub(super) enum Failure {
     Write(#[from] WriteError),
     #[error("{}: {what} failed: {source}", path.display())]
     File { path: PathBuf, what: &'static str, source: io::Error },
+    #[error("the standard input could not be read: {0}")]
+    Input(io::Error),
+    #[error("nothing is on the standard input: expected elements as JSON or an OSM file")]
+    NoInput,
+    #[error("more than {0} MiB are on the standard input: use `osmdb import` for files")]
+    LongInput(u64),
+    #[error("element {at} of the standard input: {problem}; nothing was written")]
+    Element { at: usize, problem: InputProblem },
+    #[error("there is no changeset {0}")]
+    NoChangeset(u64),
+    #[error(transparent)]
+    Author(osmdb::ParseAuthorError),
     #[error("the results could not be written: {0}")]
     Output(io::Error),
     #[error("the demo went wrong, which it never should: {0}; please report it")]
@@ -82,6 +95,7 @@ impl Failure {
         let is_usage = match self {
             Self::Itself(_)
             | Self::NoHistory(_)
+            | Self::Author(_)
             | Self::CountOfPart
             | Self::NoBox
             | Self::NotThen
@@ -113,6 +127,9 @@ fn advice(error: &osmdb::Error) -> String {
             osmdb::RootError::Format { .. } => "",
             _ => DAMAGED,
         },
+        osmdb::Error::InUse { .. } => "delete both at once, or with --even-if-used",
+        osmdb::Error::Reference { .. } => "write both at once, or with --lenient",
+        osmdb::Error::NotInReflog { .. } => "see `osmdb reflog`",
         osmdb::Error::NoRoot { .. } => "ask for one that the database had, and that was not collected",
         osmdb::Error::OtherDataset { .. } => "only databases of one dataset can be merged",
         _ => "",

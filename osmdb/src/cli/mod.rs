@@ -6,13 +6,16 @@
 mod args;
 mod database;
 mod demo;
+mod edit;
 mod export;
 mod failure;
 mod geojson;
 mod graph;
 mod history;
 mod import;
+mod input;
 mod json;
+mod keeping;
 mod merge;
 mod nearest;
 mod output;
@@ -23,8 +26,8 @@ mod stats;
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
 use failure::Failure;
@@ -58,9 +61,27 @@ fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
         Verb::Changes { changeset } => history::changes(&db, at, changeset),
         Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
+        Verb::Create(args) => edit::create(&db, &args),
+        Verb::Put(args) => edit::put(&db, &args),
+        Verb::Delete(args) => edit::delete(&db, &args),
+        Verb::Resolve { element, version } => edit::resolve(&db, element, version),
+        Verb::Changeset(verb) => edit::changeset(&db, verb),
+        Verb::Authors { name, json } => keeping::authors(&db, name.as_deref(), json),
+        Verb::Reflog { json } => keeping::reflog(&db, json),
+        Verb::Undo { to } => keeping::undo(&db, to),
+        Verb::Gc(args) => keeping::gc(&db, &args),
+        Verb::Verify { repair } => stats::verify(&db, repair),
+        Verb::Completions { shell } => completions(shell),
         Verb::Stats { json } => stats::stats(&db, at, json),
-        Verb::Verify => stats::verify(&db),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "osmdb", &mut script);
+    let mut out = output::Out::new();
+    out.part(String::from_utf8_lossy(&script))?;
+    out.finish()
 }
 
 /// Shows help where it was asked for, and otherwise says in one sentence what is wrong with the

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::database;
 use super::failure::Failure;
-use super::output::{Out, counted, grouped, size};
+use super::output::{Out, counted, grouped, note, size};
 
 /// What a database holds.
 struct Stats {
@@ -135,8 +135,13 @@ fn allocated(meta: &Metadata) -> u64 {
     meta.len()
 }
 
-pub(super) fn verify(dir: &Path) -> Result<(), Failure> {
+pub(super) fn verify(dir: &Path, repair: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
+    if repair {
+        let repaired = db.repair()?;
+        let what = if repaired.from == repaired.to { "the root is as it was" } else { "the root is another" };
+        note(&format!("all trees are derived anew: {what}"));
+    }
     let verified = db.verify()?;
     let pages: u64 = verified.trees.iter().map(|(_, stats)| stats.pages).sum();
     let mut out = Out::new();

@@ -142,15 +142,17 @@ impl<S: PageSource> Snapshot<S> {
     /// each by id. Ends after the first error. Costs the pages of three trees that hold them.
     ///
     /// ```
-    /// use osmdb::{Coord, Db, Kind, Payload, Replaces, Tags, Write};
+    /// use osmdb::{Coord, Db, Payload, Tags};
     /// let db = Db::in_memory("osm")?;
-    /// let payload = Some(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() });
-    /// let element = db.new_id(Kind::Node)?;
-    /// let write = Write { element, payload, replaces: Replaces::Heads, changeset: Some(7) };
-    /// let version = db.write(vec![write])?[0];
-    /// let found = db.snapshot().changes(7).next().transpose()?;
-    /// assert_eq!(found.map(|head| head.version), Some(version));
-    /// assert_eq!(db.snapshot().changes(8).count(), 0);
+    /// let changeset = db.open_changeset(Tags::new())?;
+    /// let mut batch = db.batch();
+    /// batch.in_changeset(changeset);
+    /// batch.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let written = batch.commit()?;
+    /// let snapshot = db.snapshot();
+    /// let found = snapshot.changes(changeset).next().transpose()?;
+    /// assert_eq!(found.map(|head| head.version), written.edits[0].version);
+    /// assert_eq!(snapshot.changes(8).count(), 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn changes(&self, changeset: u64) -> impl Iterator<Item = Result<Head, Error>> + '_ {

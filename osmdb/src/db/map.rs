@@ -45,7 +45,8 @@ impl<S: PageSource> Snapshot<S> {
     ///     <way id='5'><nd ref='1'/><nd ref='2'/></way><way id='6'><nd ref='3'/><nd ref='4'/></way></osm>")?;
     /// let db = Db::in_memory("osm")?;
     /// db.import(&[&path], |_, _| {})?;
-    /// let map = db.snapshot().map("0,0,2,2".parse()?)?;
+    /// let snapshot = db.snapshot();
+    /// let map = snapshot.map("0,0,2,2".parse()?)?;
     /// assert!(map.elements().eq([ElementId::node(1), ElementId::node(2), ElementId::way(5)]));
     /// assert_eq!(map.heads().count(), 3);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
