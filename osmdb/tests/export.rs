@@ -10,7 +10,17 @@ use osmdb::{Coord, Db, ElementId, Entry, Origin, OsmMeta, Payload, Tags};
 use program::{Place, real_data};
 
 /// Every name that the program writes.
-const NAMES: [&str; 7] = ["a.osm", "a.osm.gz", "a.osm.bz2", "a.osm.pbf", "a.osc", "a.osc.gz", "a.osc.bz2"];
+const NAMES: [&str; 9] = [
+    "a.osm",
+    "a.osm.gz",
+    "a.osm.bz2",
+    "a.osm.zst",
+    "a.osm.pbf",
+    "a.osc",
+    "a.osc.gz",
+    "a.osc.bz2",
+    "a.osc.zst",
+];
 
 /// The names of the elements in a file, in its order; what is deleted has a `-` in front.
 fn elements(path: &Path) -> Vec<String> {
@@ -82,6 +92,8 @@ fn history_has_every_version_and_a_fork_every_head() {
     let root = place.run(["root"]).done();
     place.run(["export", "now.osm"]).done();
     assert_eq!(elements(&place.path("now.osm")), ["node/1"]);
+    place.run(["export", "all.osh.zst"]).done();
+    assert_eq!(elements(&place.path("all.osh.zst")), ["node/1", "node/1", "node/2", "-node/2"]);
     place.run(["export", "all.osh.pbf", "--history"]).done();
     assert_eq!(elements(&place.path("all.osh.pbf")), ["node/1", "node/1", "node/2", "-node/2"]);
     assert_eq!(place.run(["--db", "again", "import", "all.osh.pbf"]).done(), root);

@@ -177,11 +177,23 @@ fn bzip2(text: &str) -> Vec<u8> {
     packed
 }
 
+fn zstd(text: &str) -> Vec<u8> {
+    let mut packed = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    packed.include_checksum(true).unwrap();
+    packed.write_all(text.as_bytes()).unwrap();
+    packed.finish().unwrap()
+}
+
 #[test]
 fn names_do_not_matter() {
     let dir = tempfile::tempdir().unwrap();
-    for (name, bytes) in [("a.osm.pbf", TINY.as_bytes().to_vec()), ("b.txt", gzip(TINY)), ("c", bzip2(TINY))]
-    {
+    let files = [
+        ("a.osm.pbf", TINY.as_bytes().to_vec()),
+        ("b.txt", gzip(TINY)),
+        ("c", bzip2(TINY)),
+        ("d.gz", zstd(TINY)),
+    ];
+    for (name, bytes) in files {
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(count(&read(&path).unwrap()), [1, 0, 0], "{name}");
@@ -191,7 +203,7 @@ fn names_do_not_matter() {
 #[test]
 fn packed_files_may_have_several_streams() {
     let (start, end) = TINY.split_at(40);
-    for pack in [gzip, bzip2] {
+    for pack in [gzip, bzip2, zstd] {
         let packed = [pack(start), pack(end)].concat();
         assert_eq!(read_bytes(&packed).unwrap(), read_bytes(TINY.as_bytes()).unwrap());
     }
@@ -199,7 +211,7 @@ fn packed_files_may_have_several_streams() {
 
 #[test]
 fn packed_files_that_are_cut_are_errors() {
-    for pack in [gzip, bzip2] {
+    for pack in [gzip, bzip2, zstd] {
         let packed = pack(TINY);
         for length in 0..packed.len() {
             let error = read_bytes(&packed[..length]).unwrap_err();
@@ -211,7 +223,7 @@ fn packed_files_that_are_cut_are_errors() {
 
 #[test]
 fn packed_files_that_are_damaged_are_errors() {
-    for pack in [gzip, bzip2] {
+    for pack in [gzip, bzip2, zstd] {
         let packed = pack(TINY);
         for bit in 0..packed.len() * 8 {
             let mut damaged = packed.clone();
@@ -236,6 +248,17 @@ fn packed_files_hold_xml() {
         let error = read_bytes(&gzip(content)).unwrap_err().to_string();
         assert_eq!(error, format!("test: expected OSM XML inside gzip, {found}"));
     }
+}
+
+#[test]
+fn a_zstd_file_may_not_ask_for_any_amount_of_memory() {
+    // The header of a frame with a window of 2 GiB, and an empty last block.
+    let hungry = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00];
+    let error = read_bytes(&hungry).unwrap_err();
+    assert!(matches!(error.problem(), Problem::Damaged { .. }), "{error}");
+    // With a frame in front that is to be skipped, as programs with several threads write it.
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4][..], &zstd(TINY)].concat();
+    assert_eq!(read_bytes(&skipped).unwrap(), read_bytes(TINY.as_bytes()).unwrap());
 }
 
 #[test]

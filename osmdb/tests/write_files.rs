@@ -16,7 +16,17 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 /// A name of every format and packing.
-const NAMES: [&str; 7] = ["a.osm", "a.osm.gz", "a.osm.bz2", "a.osm.pbf", "a.osc", "a.osc.gz", "a.osc.bz2"];
+const NAMES: [&str; 9] = [
+    "a.osm",
+    "a.osm.gz",
+    "a.osm.bz2",
+    "a.osm.zst",
+    "a.osm.pbf",
+    "a.osc",
+    "a.osc.gz",
+    "a.osc.bz2",
+    "a.osc.zst",
+];
 
 fn read(path: &Path) -> Vec<Entry> {
     Reader::open(path).unwrap().collect::<Result<_, _>>().unwrap()
@@ -230,6 +240,48 @@ fn edits_keep_their_content_changeset_and_time() {
         let path = dir.path().join(name);
         write(&path, [&edit]);
         assert_eq!(read(&path), std::slice::from_ref(&expected), "{name}");
+    }
+}
+
+/// Names of histories.
+const HISTORIES: [&str; 5] = ["a.osh", "a.osh.gz", "a.osh.bz2", "a.osh.zst", "a.osh.pbf"];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50))]
+
+    #[test]
+    fn histories_are_read_again(entries in vec(entry(), 0..30)) {
+        // Several versions of each element, some of them deletions.
+        let mut entries = entries;
+        entries.iter_mut().for_each(|entry| entry.element.id = entry.element.id % 3 + 1);
+        let dir = tempfile::tempdir().unwrap();
+        for name in HISTORIES {
+            let path = dir.path().join(name);
+            write(&path, &entries);
+            prop_assert_eq!(&read(&path), &entries, "{}", name);
+        }
+    }
+}
+
+#[test]
+fn a_history_says_of_each_version_whether_it_is_visible() {
+    let dir = tempfile::tempdir().unwrap();
+    let version = |version, live: bool| Entry {
+        element: ElementId::way(7),
+        payload: live.then(|| Payload::Way { refs: vec![1, 2], tags: Tags::new() }),
+        origin: Origin::Imported(OsmMeta { version: Some(version), ..OsmMeta::default() }),
+    };
+    let path = dir.path().join("a.osh");
+    write(&path, &[version(1, true), version(2, false)]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(r#"version="1" visible="true">"#), "{text}");
+    assert!(text.contains(r#"version="2" visible="false"/>"#), "{text}");
+    for (name, is_there) in [("a.osh.pbf", true), ("a.osm.pbf", false)] {
+        let path = dir.path().join(name);
+        write(&path, &[version(1, true)]);
+        let bytes = std::fs::read(&path).unwrap();
+        let feature = b"HistoricalInformation";
+        assert_eq!(bytes.windows(feature.len()).any(|window| window == feature), is_there, "{name}");
     }
 }
 

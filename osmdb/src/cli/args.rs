@@ -47,7 +47,7 @@ pub(super) enum Verb {
     },
     /// Add OSM files to the database, which is created if absent
     ///
-    /// Reads .osm.pbf, .osm and .osc (changes), the last two also packed with gzip or bzip2, told apart
+    /// Reads .osm.pbf, .osm and .osc (changes), the last two also packed with gzip, bzip2 or zstd, told apart
     /// by their content. All files are one change: if one cannot be read, the database stays as it was.
     /// Prints the root afterwards; the same files give the same root everywhere.
     #[command(after_help = "Examples:\n  \
@@ -159,15 +159,18 @@ pub(super) enum Verb {
     },
     /// Write the database, or a box of it, into a file
     ///
-    /// The end of the file's name tells the format: .osm.pbf, .osm or .osc, the last two also with .gz or
-    /// .bz2; .geojson or .geojsonseq, which hold what `osmdb query` finds. In an OSM file, nodes, ways and relations stand in it in this order, each by id, with all that a file can say
-    /// of them. What was deleted is left out, except with --history and in change files (.osc). A file
-    /// that is there is replaced when the new one is whole. Prints the root of what was written.
+    /// The end of the file's name tells the format: .osm.pbf, .osm or .osc, the last two also with .gz,
+    /// .bz2 or .zst; .geojson or .geojsonseq, which hold what `osmdb query` finds. In an OSM file, nodes,
+    /// ways and relations stand in this order, each by id, with all that a file can say of them. What was
+    /// deleted is left out, except in histories (--history, or a name in .osh.pbf or .osh) and in change
+    /// files (.osc). A file that is there is replaced when the new one is whole. Prints the root of what
+    /// was written.
     #[command(after_help = "Examples:\n  \
         osmdb export valley.osm.pbf\n  \
         osmdb export town.osm.gz --bbox 1.50,42.50,1.55,42.52\n  \
-        osmdb export everything.osh.pbf --history\n  \
-        osmdb export town.geojson --bbox 1.50,42.50,1.55,42.52\n\n\
+        osmdb export everything.osh.pbf          all versions\n  \
+        osmdb export town.geojson --bbox 1.50,42.50,1.55,42.52\n  \
+        osmdb export changes.osc --changeset 71\n\n\
         Of a forked element every head is written, one after another, and the standard error says how\n\
         many there are. Edits made here have no version of the OSM server, and their links have no\n\
         place in a file: to pass them on, merge databases.")]
@@ -181,6 +184,36 @@ pub(super) enum Verb {
         /// All versions, also those that others have replaced, and what was deleted
         #[arg(long)]
         history: bool,
+        /// What was done in this changeset: into a change file (.osc)
+        #[arg(long, value_name = "ID", conflicts_with_all = ["bbox", "history"])]
+        changeset: Option<u64>,
+    },
+    /// Print what differs between two roots, each element on a line
+    ///
+    /// Each line says what happened on the map from the first root to the second: create, modify or
+    /// delete, and the element; or heads, if the map shows the same, and only other heads of the element
+    /// came or went. Both roots must be ones that this database has or had. Reads only the pages that
+    /// differ.
+    #[command(after_help = "Examples:\n  \
+        osmdb diff bafyr4i… bafyr4i…\n  \
+        osmdb diff bafyr4i…                       from there to now\n  \
+        osmdb diff bafyr4i… --osc today.osc       as a change file, for other programs\n  \
+        osmdb diff bafyr4i… --json | jq .after\n\n\
+        A change file cannot say everything: of a fork it has the head that the map shows, and edits made\n\
+        here get a version one higher than the greatest they replace. To pass on everything, merge.")]
+    Diff {
+        /// The older root
+        #[arg(value_name = "ROOT")]
+        older: Cid,
+        /// The newer root [default: the present one]
+        #[arg(value_name = "ROOT")]
+        newer: Option<Cid>,
+        /// Write a change file (.osc, also with .gz, .bz2 or .zst) instead of lines
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        osc: Option<PathBuf>,
+        /// Print one JSON object on each line, with all heads before and after
+        #[arg(long)]
+        json: bool,
     },
     /// Add all versions that another database has; that one is only read
     ///

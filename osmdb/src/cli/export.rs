@@ -25,6 +25,7 @@ pub(super) fn export(
     history: bool,
 ) -> Result<(), Failure> {
     let layout = Layout::of(file);
+    let history = history || FileFormat::is_history(file);
     if layout.is_some() && history {
         return Err(Failure::NoHistory(file.into()));
     }
@@ -134,14 +135,14 @@ impl Export {
 
 /// How much was written.
 #[derive(Default)]
-struct Written {
+pub(super) struct Written {
     nodes: u64,
     ways: u64,
     relations: u64,
 }
 
 impl Written {
-    fn count(&mut self, kind: Kind) {
+    pub(super) fn count(&mut self, kind: Kind) {
         match kind {
             Kind::Node => self.nodes += 1,
             Kind::Way => self.ways += 1,
@@ -177,9 +178,13 @@ impl Notes {
             let deleted = counted(self.deleted, "deleted element is", "deleted elements are");
             note(&format!("{deleted} left out: --history writes what was deleted"));
         }
-        if self.changesets > 0 {
-            let changesets = counted(self.changesets, "changeset is", "changesets are");
-            note(&format!("{changesets} left out: files of a map have none"));
-        }
+        say_changesets(self.changesets);
+    }
+}
+
+pub(super) fn say_changesets(number: u64) {
+    if number > 0 {
+        let changesets = counted(number, "changeset is", "changesets are");
+        note(&format!("{changesets} left out: files of a map have none"));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use osmdb::io::{PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem};
-use prolly::StoreError;
+use prolly::{Cid, StoreError};
 
 use super::input::InputProblem;
 use super::output::complain;
@@ -50,6 +50,12 @@ pub(super) enum Failure {
     NoBox,
     #[error(transparent)]
     Cursor(#[from] osmdb::CursorError),
+    #[error("{}: only a change file says what was changed: end the name in .osc", .0.display())]
+    NoChangeFile(PathBuf),
+    #[error("{0} is no root that this database has: give one that `osmdb root` or an import printed")]
+    NoRoot(Cid),
+    #[error("no version here names the changeset {0}: give the number of another")]
+    NoChangeset(u64),
     #[error(transparent)]
     Box(#[from] osmdb::BBoxError),
     #[error("{}{}", .0, write_advice(.0))]
@@ -64,8 +70,6 @@ pub(super) enum Failure {
     LongInput(u64),
     #[error("element {at} of the standard input: {problem}; nothing was written")]
     Element { at: usize, problem: InputProblem },
-    #[error("there is no changeset {0}")]
-    NoChangeset(u64),
     #[error(transparent)]
     Author(osmdb::ParseAuthorError),
     #[error("the results could not be written: {0}")]
@@ -95,6 +99,7 @@ impl Failure {
         let is_usage = match self {
             Self::Itself(_)
             | Self::NoHistory(_)
+            | Self::NoChangeFile(_)
             | Self::Author(_)
             | Self::CountOfPart
             | Self::NoBox
@@ -152,7 +157,7 @@ fn read_advice(problem: &Problem) -> &'static str {
             "nothing was imported: get the file again"
         }
         Problem::Xml(XmlProblem::Root { .. }) | Problem::UnknownFormat { .. } => {
-            "give an .osm.pbf, .osm, .osm.gz or .osm.bz2 file with a map, or an .osc file with changes to it"
+            "give an .osm.pbf or .osm file with a map (the latter also .gz, .bz2 or .zst), or an .osc file with changes"
         }
         Problem::Xml(XmlProblem::Encoding { .. }) => "convert it to UTF-8",
         Problem::Pbf(PbfProblem::Compression(_)) => "write it anew with zlib",

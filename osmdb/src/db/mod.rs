@@ -3,9 +3,11 @@
 mod apply;
 mod authors;
 mod batch;
+mod change_file;
 mod changeset;
 mod count;
 mod cursor;
+mod diff;
 mod forks;
 mod history;
 mod import;
@@ -37,6 +39,7 @@ pub use self::authors::{AuthorInfo, MAX_AUTHOR_NAME_BYTES};
 pub use self::batch::{Batch, Edited, InUse, Replaces, Write, Written};
 pub use self::changeset::ChangesetInfo;
 pub use self::cursor::{Cursor, CursorError, MAX_CURSOR_BYTES};
+pub use self::diff::{Diff, Difference};
 pub use self::forks::Forks;
 pub use self::history::Revision;
 pub use self::import::Imported;
@@ -132,9 +135,14 @@ impl<S: PageStore> Db<S> {
             Some(cid) => Snapshot::open(&store, cid)?.root().clone(),
             None => create(&store, name)?,
         };
-        let (writing, ids) = (Mutex::default(), Mutex::default());
-        let bell = watch::Bell::default();
-        Ok(Self { store, root: RwLock::new(root), writing, bell, ids, key: OnceLock::new() })
+        Ok(Self {
+            store,
+            root: RwLock::new(root),
+            writing: Mutex::default(),
+            bell: watch::Bell::default(),
+            ids: Mutex::default(),
+            key: OnceLock::new(),
+        })
     }
 
     /// Returns the store.

@@ -30,6 +30,9 @@ pub(super) fn detect(head: &[u8]) -> Result<Format, Problem> {
     if head.starts_with(&[0x1f, 0x8b]) {
         return Ok(Format::Packed(Compression::Gzip));
     }
+    if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || is_skippable(head) {
+        return Ok(Format::Packed(Compression::Zstd));
+    }
     if head.starts_with(b"BZh") {
         return Ok(Format::Packed(Compression::Bzip2));
     }
@@ -45,6 +48,12 @@ pub(super) fn detect(head: &[u8]) -> Result<Format, Problem> {
     }
     let found = head.get(..16).unwrap_or(head).escape_ascii().to_string();
     Err(Problem::UnknownFormat { found })
+}
+
+/// Tells whether a frame is in front that zstd's readers skip: programs that pack with several threads put
+/// sizes there.
+fn is_skippable(head: &[u8]) -> bool {
+    matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 /// A PBF file begins with the length of a small message that names its blob's type.
@@ -65,6 +74,9 @@ mod tests {
         assert_eq!(detect(b"\xef\xbb\xbf\r\n <osm>").unwrap(), Format::Xml);
         assert_eq!(detect(b"<?xml").unwrap(), Format::Xml);
         assert_eq!(detect(b"\x1f\x8b\x08").unwrap(), Format::Packed(Compression::Gzip));
+        for start in [&b"\x28\xb5\x2f\xfd\x04"[..], b"\x50\x2a\x4d\x18"] {
+            assert_eq!(detect(start).unwrap(), Format::Packed(Compression::Zstd));
+        }
         assert_eq!(detect(b"BZh9").unwrap(), Format::Packed(Compression::Bzip2));
         assert!(matches!(detect(b""), Err(Problem::Empty)));
         assert!(matches!(detect(b"PK\x03\x04"), Err(Problem::UnknownFormat { .. })));

@@ -94,6 +94,8 @@ pub enum Compression {
     Gzip,
     /// `.bz2`
     Bzip2,
+    /// `.zst`
+    Zstd,
 }
 
 impl fmt::Display for Compression {
@@ -101,6 +103,7 @@ impl fmt::Display for Compression {
         f.write_str(match self {
             Self::Gzip => "gzip",
             Self::Bzip2 => "bzip2",
+            Self::Zstd => "zstd",
         })
     }
 }
@@ -116,7 +119,9 @@ pub enum Problem {
     #[error("the file is empty")]
     Empty,
     /// The content is no format that is read. Give another file.
-    #[error("expected OSM PBF or OSM XML (plain, gzip or bzip2), found content that begins with `{found}`")]
+    #[error(
+        "expected OSM PBF or OSM XML (plain, gzip, bzip2 or zstd), found content that begins with `{found}`"
+    )]
     UnknownFormat {
         /// The first bytes, escaped.
         found: String,
@@ -291,14 +296,19 @@ pub enum PbfProblem {
     #[error("the blob is packed, but its unpacked size is missing")]
     NoRawSize,
     /// The blob is packed in a way that is not read. Convert the file to zlib.
-    #[error("the blob is packed with {0}, only zlib and unpacked blobs are read")]
+    #[error("the blob is packed with {0}, only blobs with zlib, zstd, lz4 or nothing are read")]
     Compression(&'static str),
     /// The blob holds no data.
     #[error("the blob holds no data")]
     NoData,
     /// The packed data is damaged.
-    #[error("the blob's zlib data is damaged: {0}")]
-    Zlib(String),
+    #[error("the blob's {packing} data is damaged: {reason}")]
+    Packed {
+        /// What packs it: `zlib`, `zstd` or `lz4`.
+        packing: &'static str,
+        /// What the unpacker says.
+        reason: String,
+    },
     /// The file demands a feature that is not known here.
     #[error("the file requires the feature `{0}`, which is not supported")]
     Feature(String),

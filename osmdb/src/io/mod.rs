@@ -1,4 +1,5 @@
-//! Reading and writing OSM files: `.osm.pbf`, `.osm` and `.osc`, the last two plain, `.gz` or `.bz2`.
+//! Reading and writing OSM files: `.osm.pbf`, `.osm` and `.osc`, the last two plain, `.gz`, `.bz2` or
+//! `.zst`; and full history files, `.osh.pbf` and `.osh`, which hold several versions of an element.
 //!
 //! [`Reader`] turns a file into [`Entry`](crate::Entry) values one after another, in the order of the file. What a
 //! file is, its content tells and not its name. Memory is bounded whatever the file's size: one PBF
@@ -49,6 +50,7 @@
 mod detect;
 mod element;
 mod error;
+mod packed;
 mod pbf;
 mod reader;
 mod source;
@@ -59,8 +61,9 @@ pub use element::{
     MAX_BLOCK_TEXT_BYTES, MAX_ELEMENT_MEMBERS, MAX_ELEMENT_REFS, MAX_ELEMENT_TAGS, MAX_ELEMENT_TEXT_BYTES,
 };
 pub use error::{Compression, ElementProblem, PbfProblem, Place, Problem, ReadError, XmlProblem};
+pub use packed::MAX_ZSTD_WINDOW_BYTES;
 pub use pbf::{MAX_BLOB_BYTES, MAX_BLOB_HEADER_BYTES, MAX_BLOCK_ELEMENTS};
 pub use reader::Reader;
-pub use write::{FileFormat, Unwritable, WholeFile, WriteError, WriteProblem, Writer};
+pub use write::{Action, FileFormat, Unwritable, WholeFile, WriteError, WriteProblem, Writer};
 pub(crate) use xml::parse_timestamp;
 pub use xml::{MAX_XML_ATTRIBUTES, MAX_XML_DEPTH, MAX_XML_EVENT_BYTES};

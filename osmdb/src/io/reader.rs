@@ -1,17 +1,15 @@
 //! The reader of files of any format.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::iter::FusedIterator;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bzip2::bufread::MultiBzDecoder;
-use flate2::bufread::MultiGzDecoder;
-
 use super::detect::{Format, detect, read_head};
-use super::error::{Compression, Place, Problem, ReadError};
+use super::error::{Place, Problem, ReadError};
+use super::packed::unpack;
 use super::pbf::PbfReader;
 use super::source::{Counted, Source};
 use super::xml::XmlReader;
@@ -139,42 +137,10 @@ fn decoder(mut source: Source) -> Result<Decoder, Problem> {
     match format {
         Format::Pbf => Ok(Decoder::Pbf(Box::new(PbfReader::new(whole)))),
         Format::Xml => Ok(Decoder::Xml(Box::new(XmlReader::new(whole, None)))),
-        Format::Packed(compression) => unpack(whole, compression),
-    }
-}
-
-fn unpack(source: Source, compression: Compression) -> Result<Decoder, Problem> {
-    let mut unpacked: Box<dyn Read + Send> = match compression {
-        Compression::Gzip => Box::new(MultiGzDecoder::new(source)),
-        Compression::Bzip2 => Box::new(MultiBzDecoder::new(source)),
-    };
-    let head = read_head(&mut unpacked).map_err(|error| unpack_problem(error, compression))?;
-    let found = |found: &str| Problem::PackedContent { compression, found: found.to_owned() };
-    match detect(&head) {
-        Ok(Format::Xml) => {}
-        Ok(Format::Pbf) => return Err(found("PBF")),
-        Ok(Format::Packed(inner)) => return Err(found(&inner.to_string())),
-        Err(Problem::Empty) => return Err(found("nothing")),
-        Err(Problem::UnknownFormat { found: start }) => {
-            return Err(found(&format!("content that begins with `{start}`")));
+        Format::Packed(compression) => {
+            let (head, unpacked) = unpack(whole, compression)?;
+            let whole = Cursor::new(head).chain(BufReader::with_capacity(BUFFER_BYTES, unpacked));
+            Ok(Decoder::Xml(Box::new(XmlReader::new(Box::new(whole), Some(compression)))))
         }
-        Err(problem) => return Err(problem),
-    }
-    let whole = Cursor::new(head).chain(BufReader::with_capacity(BUFFER_BYTES, unpacked));
-    Ok(Decoder::Xml(Box::new(XmlReader::new(Box::new(whole), Some(compression)))))
-}
-
-/// Tells damaged data from a failing disk: the unpackers report both as I/O errors.
-pub(super) fn unpack_problem(error: io::Error, compression: Compression) -> Problem {
-    let inside = match compression {
-        Compression::Gzip => "the gzip data",
-        Compression::Bzip2 => "the bzip2 data",
-    };
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Problem::Truncated { inside },
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-            Problem::Damaged { compression, reason: error.to_string() }
-        }
-        _ => Problem::Io(error),
     }
 }

@@ -20,28 +20,31 @@ use super::super::error::Compression;
 pub enum FileFormat {
     /// `.osm.pbf`, `.osh.pbf`, `.pbf`
     Pbf,
-    /// `.osm`, `.osh`, and these with `.gz` or `.bz2`
+    /// `.osm`, `.osh`, and these with `.gz`, `.bz2` or `.zst`
     Xml(Option<Compression>),
-    /// `.osc`, `.osc.gz`, `.osc.bz2`: what was created, modified, deleted
+    /// `.osc`, `.osc.gz`, `.osc.bz2`, `.osc.zst`: what was created, modified, deleted
     Change(Option<Compression>),
 }
 
 /// The endings of names that tell a format. None is the end of another.
-const ENDINGS: [(&str, FileFormat); 10] = [
+const ENDINGS: [(&str, FileFormat); 13] = [
     (".pbf", FileFormat::Pbf),
     (".osm", FileFormat::Xml(None)),
     (".osm.gz", FileFormat::Xml(Some(Compression::Gzip))),
     (".osm.bz2", FileFormat::Xml(Some(Compression::Bzip2))),
+    (".osm.zst", FileFormat::Xml(Some(Compression::Zstd))),
     (".osh", FileFormat::Xml(None)),
     (".osh.gz", FileFormat::Xml(Some(Compression::Gzip))),
     (".osh.bz2", FileFormat::Xml(Some(Compression::Bzip2))),
+    (".osh.zst", FileFormat::Xml(Some(Compression::Zstd))),
     (".osc", FileFormat::Change(None)),
     (".osc.gz", FileFormat::Change(Some(Compression::Gzip))),
     (".osc.bz2", FileFormat::Change(Some(Compression::Bzip2))),
+    (".osc.zst", FileFormat::Change(Some(Compression::Zstd))),
 ];
 
 /// The endings, as errors list them.
-pub(super) const KNOWN: &str = ".osm.pbf, .osm, .osm.gz, .osm.bz2, .osc, .osc.gz or .osc.bz2 \
+pub(super) const KNOWN: &str = ".osm.pbf, .osm, .osm.gz, .osm.bz2, .osm.zst, .osc, .osc.gz, .osc.bz2 or .osc.zst \
                                 (.osh for .osm where it is a history)";
 
 impl FileFormat {
@@ -51,6 +54,25 @@ impl FileFormat {
     pub fn of(path: impl AsRef<Path>) -> Option<Self> {
         let name = path.as_ref().file_name()?.to_string_lossy().to_ascii_lowercase();
         ENDINGS.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| format)
+    }
+
+    /// Tells whether the name of a file says that it is a history, which has all versions of each element:
+    /// `.osh.pbf`, `.osh`, and the latter packed.
+    ///
+    /// ```
+    /// use osmdb::io::FileFormat;
+    ///
+    /// assert!(FileFormat::is_history("valley.osh.pbf") && FileFormat::is_history("valley.osh"));
+    /// assert!(!FileFormat::is_history("valley.osm.pbf") && !FileFormat::is_history("osh"));
+    /// ```
+    #[must_use]
+    pub fn is_history(path: impl AsRef<Path>) -> bool {
+        let path = path.as_ref();
+        let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
+        let (Some(name), Some(_)) = (name, Self::of(path)) else { return false };
+        let name =
+            [".pbf", ".gz", ".bz2", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+        name.ends_with(".osh")
     }
 }
 
@@ -75,7 +97,7 @@ mod tests {
         for (ending, format) in ENDINGS {
             assert_eq!(FileFormat::of(format!("a/b.c{ending}")), Some(format));
         }
-        for name in ["", "osm", "map.osm.zip", "map.gz", "map.osm/", "..", "map.osm.zst", "map"] {
+        for name in ["", "osm", "map.osm.zip", "map.gz", "map.osm/", "..", "map.zst", "map.osm.xz", "map"] {
             let expected = (name == "map.osm/").then_some(FileFormat::Xml(None));
             assert_eq!(FileFormat::of(name), expected, "{name}");
         }

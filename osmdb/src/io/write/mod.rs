@@ -1,5 +1,6 @@
 //! Writing OSM files.
 
+mod action;
 mod checked;
 mod error;
 mod format;
@@ -11,6 +12,7 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
+pub use self::action::Action;
 pub(in crate::io) use self::checked::{Checked, Content, Limits, Meta, Shape, check};
 pub use self::error::{Unwritable, WriteError, WriteProblem};
 pub use self::format::FileFormat;
@@ -35,11 +37,12 @@ use crate::entry::Entry;
 /// - Edits of this database have no version of an OSM server, and their links have no place in a file: of
 ///   an [`EditMeta`](crate::EditMeta) its changeset and time are written.
 /// - What was deleted has no content. In `.osm` it bears `visible="false"`, in PBF the same mark and the
-///   feature `HistoricalInformation`, in `.osc` it stands under `<delete>`.
+///   feature `HistoricalInformation`, in `.osc` it stands under `<delete>`. A file whose name says that it
+///   is a history ([`FileFormat::is_history`]) has the mark or the feature in any case.
 /// - A version, changeset, uid or time of 0 and an empty user name mean "not set", and are read so.
 ///
 /// In change files (`.osc`), version 1 stands under `<create>`, as does an edit that replaces nothing; all
-/// others that are not deleted under `<modify>`.
+/// others that are not deleted under `<modify>`. [`write_change`](Self::write_change) names the section.
 ///
 /// ```
 /// use osmdb::io::{Reader, Writer};
@@ -83,7 +86,8 @@ impl Writer {
         let begin = || {
             let format = FileFormat::of(path).ok_or(WriteProblem::UnknownFormat)?;
             let (partial, file) = Partial::create(path)?;
-            let encoder = Encoder::new(format, file).map_err(WriteProblem::Io)?;
+            let encoder =
+                Encoder::new(format, FileFormat::is_history(path), file).map_err(WriteProblem::Io)?;
             Ok(Self { path: path.to_owned(), format, encoder: Some(encoder), partial })
         };
         begin().map_err(|problem| WriteError::new(path, problem))
@@ -101,9 +105,38 @@ impl Writer {
     /// The format cannot hold the entry ([`WriteProblem::Element`]): then nothing of it is written, and
     /// others may follow. Or the file cannot be written: then nothing more can be.
     pub fn write(&mut self, entry: &Entry) -> Result<(), WriteError> {
+        self.write_in(entry, None)
+    }
+
+    /// Writes an entry into the section of a change file that is named; in other formats this is
+    /// [`write`](Self::write). What has no content stands under `<delete>` whatever is named, and what
+    /// stands there has no content.
+    ///
+    /// ```
+    /// use osmdb::io::{Action, Writer};
+    /// use osmdb::{Coord, ElementId, Entry, Origin, OsmMeta, Payload, Tags};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("new.osc");
+    /// let mut writer = Writer::create(&path)?;
+    /// let payload = Some(Payload::Node { coord: Coord::new(425_900_000, 15_600_000)?, tags: Tags::new() });
+    /// let origin = Origin::Imported(OsmMeta { version: Some(4), ..OsmMeta::default() });
+    /// writer.write_change(Action::Create, &Entry { element: ElementId::node(7), payload, origin })?;
+    /// writer.finish()?;
+    /// assert!(std::fs::read_to_string(&path)?.contains("<create>"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_change(&mut self, action: Action, entry: &Entry) -> Result<(), WriteError> {
+        self.write_in(entry, Some(action))
+    }
+
+    fn write_in(&mut self, entry: &Entry, action: Option<Action>) -> Result<(), WriteError> {
         let problem = match &mut self.encoder {
             None => WriteProblem::Failed,
-            Some(encoder) => match encoder.write(entry) {
+            Some(encoder) => match encoder.write(entry, action) {
                 Ok(()) => return Ok(()),
                 Err(EncodeError::Element(problem)) => {
                     WriteProblem::Element { element: entry.element, problem }
@@ -152,19 +185,22 @@ pub(super) enum EncodeError {
 }
 
 impl Encoder {
-    fn new(format: FileFormat, file: File) -> io::Result<Self> {
+    fn new(format: FileFormat, history: bool, file: File) -> io::Result<Self> {
         let (document, packed) = match format {
-            FileFormat::Pbf => return Ok(Self::Pbf(Box::new(PbfWriter::new(BufWriter::new(file))?))),
+            FileFormat::Pbf => {
+                return Ok(Self::Pbf(Box::new(PbfWriter::new(BufWriter::new(file), history)?)));
+            }
+            FileFormat::Xml(packed) if history => (Document::History, packed),
             FileFormat::Xml(packed) => (Document::Osm, packed),
             FileFormat::Change(packed) => (Document::Change, packed),
         };
-        Ok(Self::Xml(Box::new(XmlWriter::new(Pack::new(file, packed), document)?)))
+        Ok(Self::Xml(Box::new(XmlWriter::new(Pack::new(file, packed)?, document)?)))
     }
 
-    fn write(&mut self, entry: &Entry) -> Result<(), EncodeError> {
+    fn write(&mut self, entry: &Entry, action: Option<Action>) -> Result<(), EncodeError> {
         match self {
             Self::Pbf(pbf) => pbf.write(entry),
-            Self::Xml(xml) => xml.write(entry),
+            Self::Xml(xml) => xml.write(entry, action),
         }
     }
 

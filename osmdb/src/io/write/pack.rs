@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use bzip2::write::BzEncoder;
 use flate2::write::GzEncoder;
+use zstd::stream::write::Encoder as ZstdEncoder;
 
 use super::super::error::Compression;
 
@@ -13,16 +14,23 @@ pub(super) enum Pack {
     Plain(BufWriter<File>),
     Gzip(GzEncoder<BufWriter<File>>),
     Bzip2(BzEncoder<BufWriter<File>>),
+    Zstd(ZstdEncoder<'static, BufWriter<File>>),
 }
 
 impl Pack {
-    pub(super) fn new(file: File, compression: Option<Compression>) -> Self {
+    pub(super) fn new(file: File, compression: Option<Compression>) -> io::Result<Self> {
         let file = BufWriter::new(file);
-        match compression {
+        Ok(match compression {
             None => Self::Plain(file),
             Some(Compression::Gzip) => Self::Gzip(GzEncoder::new(file, flate2::Compression::default())),
             Some(Compression::Bzip2) => Self::Bzip2(BzEncoder::new(file, bzip2::Compression::default())),
-        }
+            Some(Compression::Zstd) => {
+                let mut packed = ZstdEncoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                // As the program does, so that damage is noticed.
+                packed.include_checksum(true)?;
+                Self::Zstd(packed)
+            }
+        })
     }
 
     /// Writes what is still held back, and returns the file.
@@ -31,6 +39,7 @@ impl Pack {
             Self::Plain(file) => file,
             Self::Gzip(packed) => packed.finish()?,
             Self::Bzip2(packed) => packed.finish()?,
+            Self::Zstd(packed) => packed.finish()?,
         };
         file.into_inner().map_err(io::IntoInnerError::into_error)
     }
@@ -42,6 +51,7 @@ impl Write for Pack {
             Self::Plain(file) => file.write(buf),
             Self::Gzip(packed) => packed.write(buf),
             Self::Bzip2(packed) => packed.write(buf),
+            Self::Zstd(packed) => packed.write(buf),
         }
     }
 
@@ -50,6 +60,7 @@ impl Write for Pack {
             Self::Plain(file) => file.flush(),
             Self::Gzip(packed) => packed.flush(),
             Self::Bzip2(packed) => packed.flush(),
+            Self::Zstd(packed) => packed.flush(),
         }
     }
 }

@@ -5,6 +5,8 @@
 pub(in crate::io) enum Document {
     /// `<osm>`
     Osm,
+    /// `<osm>` with all versions of each element, which say whether they are visible.
+    History,
     /// `<osmChange>`, with sections `<create>`, `<modify>` and `<delete>` inside.
     Change,
 }
@@ -13,7 +15,7 @@ impl Document {
     /// Returns the name of the tag.
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Osm => "osm",
+            Self::Osm | Self::History => "osm",
             Self::Change => "osmChange",
         }
     }
@@ -21,7 +23,7 @@ impl Document {
     /// Returns the tag, to be shown.
     pub(super) const fn tag(self) -> &'static str {
         match self {
-            Self::Osm => "<osm>",
+            Self::Osm | Self::History => "<osm>",
             Self::Change => "<osmChange>",
         }
     }

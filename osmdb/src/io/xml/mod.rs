@@ -26,7 +26,7 @@ use self::draft::Draft;
 pub(crate) use self::timestamp::parse_timestamp;
 pub(super) use self::write::XmlWriter;
 use super::error::{Compression, Place, Problem, XmlProblem};
-use super::reader::unpack_problem;
+use super::packed::unpack_problem;
 use super::source::Rationed;
 use crate::entry::Entry;
 use crate::model::Kind;
@@ -158,7 +158,7 @@ impl<R: BufRead> XmlReader<R> {
     /// Returns the section that a tag of a change file begins, if it begins one. They do not nest.
     fn section_of(&self, tag: &BytesStart<'_>) -> Result<Option<Section>, XmlProblem> {
         let section = match tag.name().as_ref() {
-            _ if self.document == Document::Osm => return Ok(None),
+            _ if self.document != Document::Change => return Ok(None),
             "create" | "modify" => Section::CreateOrModify,
             "delete" => Section::Delete,
             _ => return Ok(None),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use quick_xml::events::attributes::Attribute;
 
-use super::super::write::{Checked, Content, EncodeError, Limits, Shape, Unwritable, check};
+use super::super::write::{Action, Checked, Content, EncodeError, Limits, Shape, Unwritable, check};
 use super::timestamp::{MAX_TIME, MIN_TIME, show_timestamp};
 use super::{Document, MAX_XML_EVENT_BYTES};
 use crate::entry::Entry;
@@ -20,15 +20,9 @@ const fn is_xml(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Returns the section that an element of a change file stands in.
-fn section_of(element: &Checked<'_>) -> &'static str {
-    if element.content.is_none() {
-        "delete"
-    } else if element.is_new || element.meta.version == Some(1) {
-        "create"
-    } else {
-        "modify"
-    }
+/// Returns the section that an element of a change file stands in if none is named.
+fn section_of(element: &Checked<'_>) -> Action {
+    if element.is_new || element.meta.version == Some(1) { Action::Create } else { Action::Modify }
 }
 
 /// Writes elements as XML.
@@ -36,7 +30,7 @@ pub(in crate::io) struct XmlWriter<W> {
     out: W,
     document: Document,
     /// The section that is open.
-    section: Option<&'static str>,
+    section: Option<Action>,
     buffer: String,
 }
 
@@ -49,12 +43,20 @@ impl<W: Write> XmlWriter<W> {
         Ok(Self { out, document, section: None, buffer: String::new() })
     }
 
-    /// Writes an entry.
-    pub(in crate::io) fn write(&mut self, entry: &Entry) -> Result<(), EncodeError> {
-        let element = check(entry, &LIMITS)?;
+    /// Writes an entry; in a change file in the section that is named, or in the one that follows from it.
+    pub(in crate::io) fn write(&mut self, entry: &Entry, action: Option<Action>) -> Result<(), EncodeError> {
+        let mut element = check(entry, &LIMITS)?;
+        let mut section = None;
+        if self.document == Document::Change {
+            if action == Some(Action::Delete) {
+                element.content = None;
+            }
+            let live = action.unwrap_or_else(|| section_of(&element));
+            section = Some(if element.content.is_none() { Action::Delete } else { live });
+        }
         self.buffer.clear();
         put_element(&mut self.buffer, &element, self.document)?;
-        self.enter((self.document == Document::Change).then(|| section_of(&element)))?;
+        self.enter(section)?;
         Ok(self.out.write_all(self.buffer.as_bytes())?)
     }
 
@@ -66,7 +68,7 @@ impl<W: Write> XmlWriter<W> {
     }
 
     /// Ends the section that is open and begins another, if it is another.
-    fn enter(&mut self, section: Option<&'static str>) -> io::Result<()> {
+    fn enter(&mut self, section: Option<Action>) -> io::Result<()> {
         if self.section == section {
             return Ok(());
         }
@@ -82,7 +84,7 @@ impl<W: Write> XmlWriter<W> {
 }
 
 fn put_element(out: &mut String, element: &Checked<'_>, document: Document) -> Result<(), Unwritable> {
-    let (kind, indent) = (element.kind.name(), if document == Document::Osm { "  " } else { "    " });
+    let (kind, indent) = (element.kind.name(), if document == Document::Change { "    " } else { "  " });
     let mut tag = Tag::begin(out, indent, kind);
     tag.number("id", Some(element.id));
     let meta = &element.meta;
@@ -96,11 +98,14 @@ fn put_element(out: &mut String, element: &Checked<'_>, document: Document) -> R
     }
     tag.number("changeset", meta.changeset);
     let Some(Content { shape, tags }) = &element.content else {
-        if document == Document::Osm {
+        if document != Document::Change {
             tag.text("visible", "false");
         }
         return tag.end("/>\n");
     };
+    if document == Document::History {
+        tag.text("visible", "true");
+    }
     if let Shape::Node(coord) = shape {
         tag.number("lat", Some(Degrees(coord.lat().into())));
         tag.number("lon", Some(Degrees(coord.lon().into())));
@@ -114,7 +119,7 @@ fn put_element(out: &mut String, element: &Checked<'_>, document: Document) -> R
         return tag.end("/>\n");
     }
     tag.end(">\n")?;
-    let inner = if document == Document::Osm { "    " } else { "      " };
+    let inner = if document == Document::Change { "      " } else { "    " };
     put_shape(out, inner, shape)?;
     for (key, value) in tags.iter() {
         let mut tag = Tag::begin(out, inner, "tag");
@@ -204,7 +209,7 @@ mod tests {
 
     fn written(document: Document, entries: &[Entry]) -> String {
         let mut writer = XmlWriter::new(Vec::new(), document).unwrap();
-        entries.iter().for_each(|entry| writer.write(entry).unwrap());
+        entries.iter().for_each(|entry| writer.write(entry, None).unwrap());
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
         text.split_once('\n').unwrap().1.to_owned()
     }
@@ -282,13 +287,13 @@ mod tests {
         for text in ["\u{0}", "a\u{1f}", "\u{fffe}", "\u{ffff}"] {
             let coord = Coord::new(0, 0).unwrap();
             odd.payload = Some(Payload::Node { coord, tags: Tags::from([("name", text)]) });
-            let refused = writer.write(&odd).unwrap_err();
+            let refused = writer.write(&odd, None).unwrap_err();
             assert!(matches!(refused, EncodeError::Element(Unwritable::Character(_))), "{refused}");
         }
         let long = "&".repeat(MAX_XML_EVENT_BYTES / 5);
         odd.payload = Some(Payload::Relation { members: Vec::new(), tags: Tags::from([("a", long)]) });
         odd.element = ElementId::relation(1);
-        let refused = writer.write(&odd).unwrap_err();
+        let refused = writer.write(&odd, None).unwrap_err();
         assert!(matches!(refused, EncodeError::Element(Unwritable::Text { .. })), "{refused}");
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
         assert!(!text.contains("<node") && !text.contains("<relation"), "{text}");

@@ -22,6 +22,10 @@ pub(super) struct Nature {
 }
 
 impl Nature {
+    pub(super) fn new(has_history: bool) -> Self {
+        Self { has_history, ..Self::default() }
+    }
+
     /// Looks at the next element.
     pub(super) fn note(&mut self, element: &Checked<'_>) {
         let this = (element.kind, element.id, element.meta.version);

@@ -40,10 +40,10 @@ pub(in crate::io) struct PbfWriter<W> {
 }
 
 impl<W: Write + Seek> PbfWriter<W> {
-    /// Leaves room for the header.
-    pub(in crate::io) fn new(mut out: W) -> io::Result<Self> {
+    /// Leaves room for the header, which names the feature of histories if the file is to be one.
+    pub(in crate::io) fn new(mut out: W, history: bool) -> io::Result<Self> {
         out.write_all(&[0; HEADER_BYTES])?;
-        Ok(Self { out, block: Block::default(), nature: Nature::default() })
+        Ok(Self { out, block: Block::default(), nature: Nature::new(history) })
     }
 
     /// Writes an entry, or keeps it for the next block.

@@ -29,7 +29,7 @@ fn deleted(entry: Entry) -> Entry {
 }
 
 fn written(entries: &[Entry]) -> Vec<u8> {
-    let mut writer = PbfWriter::new(Cursor::new(Vec::new())).unwrap();
+    let mut writer = PbfWriter::new(Cursor::new(Vec::new()), false).unwrap();
     entries.iter().for_each(|entry| writer.write(entry).unwrap());
     writer.finish().unwrap().into_inner()
 }
@@ -151,7 +151,7 @@ fn what_the_format_has_no_room_for_is_an_error_and_leaves_nothing() {
             ..deleted(node(1, 1, Tags::new()))
         },
     ];
-    let mut writer = PbfWriter::new(Cursor::new(Vec::new())).unwrap();
+    let mut writer = PbfWriter::new(Cursor::new(Vec::new()), false).unwrap();
     for entry in &refused {
         assert!(matches!(writer.write(entry), Err(EncodeError::Element(_))), "{entry:?}");
     }
