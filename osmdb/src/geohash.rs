@@ -198,9 +198,10 @@ impl Square {
 pub(crate) fn cover(rect: &Rect, most: usize) -> Vec<(u64, u64)> {
     // A side close to that of a large square is split into ever more squares which join to one range.
     let most_squares = SQUARES_PER_RANGE * most;
-    let mut squares = vec![Square { x: 0, y: 0, depth: 0 }];
+    let mut squares = first_squares(rect, most);
+    let begin = squares.first().map_or(0, |square| square.depth);
     let mut ranges = joined(&squares);
-    for depth in 1..=32 {
+    for depth in begin + 1..=32 {
         let mut finer = Vec::with_capacity(2 * squares.len());
         for square in &squares {
             if square.inside(rect) {
@@ -219,6 +220,28 @@ pub(crate) fn cover(rect: &Rect, most: usize) -> Vec<(u64, u64)> {
         }
     }
     ranges
+}
+
+/// Returns the smallest squares of which four or fewer hold the rectangle, in order; the one that holds
+/// everything, if there may be fewer than four. To begin with these saves going down to them level by level.
+fn first_squares(rect: &Rect, most: usize) -> Vec<Square> {
+    let side = rect.high.x.abs_diff(rect.low.x).max(rect.high.y.abs_diff(rect.low.y));
+    // A square of this depth is at least as wide as the rectangle, so that it touches two in a row at most.
+    let depth = side.leading_zeros();
+    if most < 4 || depth == 0 {
+        return vec![Square { x: 0, y: 0, depth: 0 }];
+    }
+    let corner = |value: u32| {
+        let mask = u32::MAX.checked_shr(depth).unwrap_or(0);
+        value & !mask
+    };
+    let columns = [corner(rect.low.x), corner(rect.high.x)];
+    let rows = [corner(rect.low.y), corner(rect.high.y)];
+    let all = columns.into_iter().flat_map(|x| rows.into_iter().map(move |y| Square { x, y, depth }));
+    let mut squares: Vec<Square> = all.collect();
+    squares.sort_unstable_by_key(|square| square.range());
+    squares.dedup_by_key(|square| square.range());
+    squares
 }
 
 /// Joins ranges that follow one another.

@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use self::codec::EntryError;
-pub(crate) use self::codec::{live_payloads, put_tags, read_tags, single_coord};
+pub(crate) use self::codec::{live_entries, live_payloads, put_tags, read_tags, single_coord};
 pub(crate) use self::lineage::{Lineage, lineage};
 pub(crate) use self::order::{Fresh, Known, shown, superseded};
 pub use self::sign::{Author, DeviceKey, ParseAuthorError, Signature, SignatureError, Signed};
