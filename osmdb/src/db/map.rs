@@ -80,7 +80,7 @@ impl<S> Map<S> {
 
 impl<S: PageSource> Map<S> {
     /// Gives the live heads of all elements: nodes, ways, relations, each by id; more than one if the element
-    /// is a fork. Elements that are deleted or unknown are passed over. Costs the pages of `heads` that hold
+    /// is a fork. Elements that are deleted or unknown are passed over. Ends after the first error. Costs the pages of `heads` that hold
     /// the nodes and relations.
     pub fn heads(&self) -> impl Iterator<Item = Result<Vec<Head>, Error>> + '_ {
         let nodes = self.nodes.iter().copied().map(ElementId::node);
@@ -100,8 +100,8 @@ impl<S: PageSource> Map<S> {
 }
 
 impl<S: PageSource> Map<S> {
-    /// Gives the live heads as [`heads`](Self::heads) does, one by one and without their versions: these are
-    /// hashes, and to compute them takes longer than all the rest.
+    /// Gives the live heads as [`heads`](Self::heads) does, one by one and without their versions: who only
+    /// writes them out again needs no hash of every one. Ends after the first error.
     pub fn entries(&self) -> impl Iterator<Item = Result<Entry, Error>> + '_ {
         let nodes = self.nodes.iter().copied().map(ElementId::node);
         let ways = self.ways.iter().map(|(way, value)| {
