@@ -152,9 +152,14 @@ struct Square {
     x: u32,
     y: u32,
     depth: u32,
+    /// The least geohash in it.
+    first: u64,
 }
 
 impl Square {
+    /// The square that holds everything.
+    const ALL: Self = Self { x: 0, y: 0, depth: 0, first: 0 };
+
     const fn mask(self) -> u32 {
         match u32::MAX.checked_shr(self.depth) {
             Some(mask) => mask,
@@ -162,9 +167,9 @@ impl Square {
         }
     }
 
+    /// Returns the least and the greatest geohash in it: they share two bits for each level.
     fn range(self) -> (u64, u64) {
-        let high = Cell { x: self.x | self.mask(), y: self.y | self.mask() };
-        (Cell { x: self.x, y: self.y }.hash(), high.hash())
+        (self.first, self.first | u64::MAX.checked_shr(2 * self.depth).unwrap_or(0))
     }
 
     const fn touches(self, rect: &Rect) -> bool {
@@ -184,10 +189,12 @@ impl Square {
     fn quarters(self) -> [Self; 4] {
         let depth = self.depth + 1;
         let half = 1_u32.checked_shl(32 - depth).unwrap_or(0);
+        let quarter = 1_u64.checked_shl(2 * (32 - depth)).unwrap_or(0);
         let at = |right: bool, up: bool| Self {
             x: if right { self.x | half } else { self.x },
             y: if up { self.y | half } else { self.y },
             depth,
+            first: self.first + quarter * (2 * u64::from(right) + u64::from(up)),
         };
         [at(false, false), at(false, true), at(true, false), at(true, true)]
     }
@@ -229,7 +236,7 @@ fn first_squares(rect: &Rect, most: usize) -> Vec<Square> {
     // A square of this depth is at least as wide as the rectangle, so that it touches two in a row at most.
     let depth = side.leading_zeros();
     if most < 4 || depth == 0 {
-        return vec![Square { x: 0, y: 0, depth: 0 }];
+        return vec![Square::ALL];
     }
     let corner = |value: u32| {
         let mask = u32::MAX.checked_shr(depth).unwrap_or(0);
@@ -237,10 +244,12 @@ fn first_squares(rect: &Rect, most: usize) -> Vec<Square> {
     };
     let columns = [corner(rect.low.x), corner(rect.high.x)];
     let rows = [corner(rect.low.y), corner(rect.high.y)];
-    let all = columns.into_iter().flat_map(|x| rows.into_iter().map(move |y| Square { x, y, depth }));
+    let all = columns
+        .into_iter()
+        .flat_map(|x| rows.into_iter().map(move |y| Square { x, y, depth, first: Cell { x, y }.hash() }));
     let mut squares: Vec<Square> = all.collect();
-    squares.sort_unstable_by_key(|square| square.range());
-    squares.dedup_by_key(|square| square.range());
+    squares.sort_unstable_by_key(|square| square.first);
+    squares.dedup_by_key(|square| square.first);
     squares
 }
 
@@ -321,6 +330,17 @@ mod tests {
                     prop_assert_ne!(&written(lon, lat + step, len), &prefix);
                 }
             }
+        }
+
+        #[test]
+        fn the_range_of_a_square_is_that_of_its_corners(at in any::<(u32, u32)>(), depth in 0..=32_u32) {
+            let mut square = Square::ALL;
+            for _ in 0..depth {
+                let holds = |quarter: &Square| quarter.touches(&Rect { low: Cell { x: at.0, y: at.1 }, high: Cell { x: at.0, y: at.1 } });
+                square = square.quarters().into_iter().find(holds).unwrap();
+            }
+            let corner = Cell { x: square.x | square.mask(), y: square.y | square.mask() };
+            prop_assert_eq!(square.range(), (Cell { x: square.x, y: square.y }.hash(), corner.hash()));
         }
 
         #[test]
