@@ -152,9 +152,14 @@ struct Square {
     x: u32,
     y: u32,
     depth: u32,
+    /// The least geohash in it.
+    first: u64,
 }
 
 impl Square {
+    /// The square that holds everything.
+    const ALL: Self = Self { x: 0, y: 0, depth: 0, first: 0 };
+
     const fn mask(self) -> u32 {
         match u32::MAX.checked_shr(self.depth) {
             Some(mask) => mask,
@@ -162,9 +167,9 @@ impl Square {
         }
     }
 
+    /// Returns the least and the greatest geohash in it: they share two bits for each level.
     fn range(self) -> (u64, u64) {
-        let high = Cell { x: self.x | self.mask(), y: self.y | self.mask() };
-        (Cell { x: self.x, y: self.y }.hash(), high.hash())
+        (self.first, self.first | u64::MAX.checked_shr(2 * self.depth).unwrap_or(0))
     }
 
     const fn touches(self, rect: &Rect) -> bool {
@@ -184,10 +189,12 @@ impl Square {
     fn quarters(self) -> [Self; 4] {
         let depth = self.depth + 1;
         let half = 1_u32.checked_shl(32 - depth).unwrap_or(0);
+        let quarter = 1_u64.checked_shl(2 * (32 - depth)).unwrap_or(0);
         let at = |right: bool, up: bool| Self {
             x: if right { self.x | half } else { self.x },
             y: if up { self.y | half } else { self.y },
             depth,
+            first: self.first + quarter * (2 * u64::from(right) + u64::from(up)),
         };
         [at(false, false), at(false, true), at(true, false), at(true, true)]
     }
@@ -198,9 +205,10 @@ impl Square {
 pub(crate) fn cover(rect: &Rect, most: usize) -> Vec<(u64, u64)> {
     // A side close to that of a large square is split into ever more squares which join to one range.
     let most_squares = SQUARES_PER_RANGE * most;
-    let mut squares = vec![Square { x: 0, y: 0, depth: 0 }];
+    let mut squares = first_squares(rect, most);
+    let begin = squares.first().map_or(0, |square| square.depth);
     let mut ranges = joined(&squares);
-    for depth in 1..=32 {
+    for depth in begin + 1..=32 {
         let mut finer = Vec::with_capacity(2 * squares.len());
         for square in &squares {
             if square.inside(rect) {
@@ -219,6 +227,30 @@ pub(crate) fn cover(rect: &Rect, most: usize) -> Vec<(u64, u64)> {
         }
     }
     ranges
+}
+
+/// Returns the smallest squares of which four or fewer hold the rectangle, in order; the one that holds
+/// everything, if there may be fewer than four. To begin with these saves going down to them level by level.
+fn first_squares(rect: &Rect, most: usize) -> Vec<Square> {
+    let side = rect.high.x.abs_diff(rect.low.x).max(rect.high.y.abs_diff(rect.low.y));
+    // A square of this depth is at least as wide as the rectangle, so that it touches two in a row at most.
+    let depth = side.leading_zeros();
+    if most < 4 || depth == 0 {
+        return vec![Square::ALL];
+    }
+    let corner = |value: u32| {
+        let mask = u32::MAX.checked_shr(depth).unwrap_or(0);
+        value & !mask
+    };
+    let columns = [corner(rect.low.x), corner(rect.high.x)];
+    let rows = [corner(rect.low.y), corner(rect.high.y)];
+    let all = columns
+        .into_iter()
+        .flat_map(|x| rows.into_iter().map(move |y| Square { x, y, depth, first: Cell { x, y }.hash() }));
+    let mut squares: Vec<Square> = all.collect();
+    squares.sort_unstable_by_key(|square| square.first);
+    squares.dedup_by_key(|square| square.first);
+    squares
 }
 
 /// Joins ranges that follow one another.
@@ -298,6 +330,17 @@ mod tests {
                     prop_assert_ne!(&written(lon, lat + step, len), &prefix);
                 }
             }
+        }
+
+        #[test]
+        fn the_range_of_a_square_is_that_of_its_corners(at in any::<(u32, u32)>(), depth in 0..=32_u32) {
+            let mut square = Square::ALL;
+            for _ in 0..depth {
+                let holds = |quarter: &Square| quarter.touches(&Rect { low: Cell { x: at.0, y: at.1 }, high: Cell { x: at.0, y: at.1 } });
+                square = square.quarters().into_iter().find(holds).unwrap();
+            }
+            let corner = Cell { x: square.x | square.mask(), y: square.y | square.mask() };
+            prop_assert_eq!(square.range(), (Cell { x: square.x, y: square.y }.hash(), corner.hash()));
         }
 
         #[test]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use prolly::{PageSource, Scan, Step};
+use prolly::{PageSource, Run, Scan, Step, Value, ValueRef, read};
 
 use super::places::{HeadsOf, Part, Places, Visit, Wants, damaged};
 use super::{Head, Snapshot};
-use crate::entry::{Known, live_payloads};
+use crate::entry::{Entry, Known, live_entries, live_payloads};
 use crate::error::Error;
 use crate::geometry::Window;
 use crate::model::{BBox, ElementId, Kind, Payload};
@@ -80,16 +80,14 @@ impl<S> Map<S> {
 
 impl<S: PageSource> Map<S> {
     /// Gives the live heads of all elements: nodes, ways, relations, each by id; more than one if the element
-    /// is a fork. Elements that are deleted or unknown are passed over. Costs the pages of `heads` that hold
+    /// is a fork. Elements that are deleted or unknown are passed over. Ends after the first error. Costs the pages of `heads` that hold
     /// the nodes and relations.
     pub fn heads(&self) -> impl Iterator<Item = Result<Vec<Head>, Error>> + '_ {
-        let nodes = Values(
-            HeadsOf::new(self.trees.heads, self.nodes.iter().copied().map(ElementId::node)),
-            &self.source,
-        );
+        let nodes = self.nodes.iter().copied().map(ElementId::node);
+        let nodes = Values(Some(HeadsOf::new(self.trees.heads, nodes)), &self.source);
         let ways = self.ways.iter().cloned().map(Ok);
         let relations = self.relations.iter().copied().map(ElementId::relation);
-        let relations = Values(HeadsOf::new(self.trees.heads, relations), &self.source);
+        let relations = Values(Some(HeadsOf::new(self.trees.heads, relations)), &self.source);
         let live = |value: Result<(ElementId, Bytes), Error>| {
             let (element, value) = value?;
             let heads = Known::decode_heads(element, &value).map_err(Error::entry(element))?;
@@ -101,14 +99,72 @@ impl<S: PageSource> Map<S> {
     }
 }
 
+impl<S: PageSource> Map<S> {
+    /// Gives the live heads as [`heads`](Self::heads) does, one by one and without their versions: who only
+    /// writes them out again needs no hash of every one. Ends after the first error.
+    pub fn entries(&self) -> impl Iterator<Item = Result<Entry, Error>> + '_ {
+        let nodes = self.nodes.iter().copied().map(ElementId::node);
+        let ways = self.ways.iter().map(|(way, value)| {
+            let mut entries = Vec::new();
+            live_entries(*way, value, &mut entries).map_err(Error::entry(*way))?;
+            Ok(entries)
+        });
+        let relations = self.relations.iter().copied().map(ElementId::relation);
+        let entries = self.entries_of(nodes).chain(ways).chain(self.entries_of(relations));
+        entries.flat_map(|entries: Result<Vec<Entry>, Error>| {
+            let (entries, error) = match entries {
+                Ok(entries) => (entries, None),
+                Err(error) => (Vec::new(), Some(error)),
+            };
+            entries.into_iter().map(Ok).chain(error.map(Err))
+        })
+    }
+
+    /// Decodes the live heads of elements, a page at a time.
+    fn entries_of(
+        &self,
+        elements: impl Iterator<Item = ElementId>,
+    ) -> impl Iterator<Item = Result<Vec<Entry>, Error>> + '_ {
+        let mut scan = Some(Scan::prefixes(self.trees.heads, elements.map(keys::element).collect()));
+        std::iter::from_fn(move || {
+            let run = scan.as_mut()?.step(&self.source).and_then(Step::complete).map_err(Error::from);
+            let entries = run.transpose()?.and_then(|run| self.decode(&run));
+            if entries.is_err() {
+                scan = None;
+            }
+            Some(entries)
+        })
+    }
+
+    fn decode(&self, run: &Run) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::with_capacity(run.len());
+        for (key, value) in run {
+            let element = keys::parse_element(key).ok_or(Error::Key { tree: "heads" })?;
+            let long;
+            let value = match value {
+                ValueRef::Inline(value) => value,
+                ValueRef::Linked(len, cid) => {
+                    long = read(&self.source, Value::Linked(len, cid))?;
+                    &long
+                }
+            };
+            live_entries(element, value, &mut entries).map_err(Error::entry(element))?;
+        }
+        Ok(entries)
+    }
+}
+
 /// Gives the heads of elements where all pages are at hand.
-struct Values<'a, S>(HeadsOf, &'a S);
+struct Values<'a, S>(Option<HeadsOf>, &'a S);
 
 impl<S: PageSource> Iterator for Values<'_, S> {
     type Item = Result<(ElementId, Bytes), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.0.step(self.1).and_then(|step| Ok(step.complete()?));
+        let next = self.0.as_mut()?.step(self.1).and_then(|step| Ok(step.complete()?));
+        if next.is_err() {
+            self.0 = None;
+        }
         next.transpose()
     }
 }

@@ -331,6 +331,17 @@ pub(crate) fn single_coord(value: &[u8]) -> Result<Option<Coord>, EntryError> {
     read_coord(&mut reader).map(Some)
 }
 
+/// Appends the live heads in a value of the heads tree, in order of versions, without computing these.
+pub(crate) fn live_entries(element: ElementId, value: &[u8], out: &mut Vec<Entry>) -> Result<(), EntryError> {
+    let mut reader = Reader::new(value);
+    for _ in 0..reader.array()? {
+        let (entry, _) = Entry::read(element, &mut reader)?;
+        out.extend(entry.payload.is_some().then_some(entry));
+    }
+    reader.end()?;
+    Ok(())
+}
+
 /// Reads the contents of the live heads in a value of the heads tree, in order of versions.
 pub(crate) fn live_payloads(element: ElementId, value: &[u8]) -> Result<Vec<Payload>, EntryError> {
     let mut reader = Reader::new(value);

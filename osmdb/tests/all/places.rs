@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::maps::{bbox, database, entries, place};
 use osmdb::{
-    BBox, Coord, Db, EARTH_RADIUS, ElementId, Feature, Filter, Geometry, Head, Kind, Payload, Snapshot,
+    BBox, Coord, Db, EARTH_RADIUS, ElementId, Entry, Feature, Filter, Geometry, Head, Kind, Payload, Snapshot,
 };
 use prolly::PageSource;
 use proptest::prelude::*;
@@ -86,7 +86,7 @@ fn distances<S: PageSource>(snapshot: &Snapshot<S>, from: Coord, filter: &Filter
 
 /// How much two ways to reckon may differ, in metres.
 fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 0.5 + a * 1e-6
+    (a - b).abs() <= 0.5 + a * 3e-6
 }
 
 proptest! {
@@ -265,6 +265,8 @@ fn check_map<S: PageSource>(snapshot: &Snapshot<S>, everything: &Everything, bbo
     let live: Vec<Vec<Head>> =
         found.iter().filter_map(|element| everything.live.get(element).cloned()).collect();
     assert!(heads == live, "{bbox}: contents");
+    let entries: Vec<Entry> = map.entries().map(Result::unwrap).collect();
+    assert!(entries.iter().eq(heads.iter().flatten().map(|head| &head.entry)), "{bbox}: the same entries");
     found.len()
 }
 

@@ -120,7 +120,8 @@ proptest! {
                         other => other.clone(),
                     };
                     if let Some(payload) = moved {
-                        db.put(head.entry.element, payload).unwrap();
+                        // Clipped ways, which name unknown nodes, cannot be edited.
+                        let _ = db.put(head.entry.element, payload);
                     }
                 }
             }
