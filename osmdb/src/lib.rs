@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod area;
 mod db;
 mod entry;
 mod error;
@@ -13,7 +14,8 @@ mod root;
 mod views;
 
 pub use db::{
-    Db, Diff, Difference, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified, Write,
+    Area, Db, Diff, Difference, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified,
+    Write,
 };
 pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};
 pub use error::Error;

@@ -184,7 +184,10 @@ fn features_are_written_as_geojson() {
         serde_json::from_str(&std::fs::read_to_string(place.path("none.geojson")).unwrap()).unwrap();
     assert_eq!(none["features"].as_array().map(Vec::len), Some(0));
     let sentence = place.run(["export", "all.geojson", "--history"]).refused(2);
-    assert_eq!(sentence, "all.geojson: GeoJSON has no history: leave --history out, or write an OSM file");
+    assert_eq!(
+        sentence,
+        "all.geojson: GeoJSON and FlatGeobuf have no history: leave --history out, or write an OSM file"
+    );
 }
 
 /// Each file → database → same format → database: the same root.

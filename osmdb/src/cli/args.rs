@@ -82,7 +82,9 @@ pub(super) enum Verb {
         osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n\n\
         GeoJSON has one feature on each line, and a forked element once for every head that is there.\n\
         Beside the tags, its properties are \"@id\", \"@type\" and, for relations, \"@members\";\n\
-        a tag whose key begins with @ gets one more @ in front.")]
+        a tag whose key begins with @ gets one more @ in front. Closed ways with the tags of an area and\n\
+        relations of the types multipolygon and boundary are polygons; where their lines bound none,\n\
+        \"@error\" says why.")]
     Query {
         /// West, south, east and north in degrees
         #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
@@ -94,7 +96,8 @@ pub(super) enum Verb {
     /// Write the database, or a box of it, into a file
     ///
     /// The end of the file's name tells the format: .osm.pbf, .osm or .osc, the last two also with .gz,
-    /// .bz2 or .zst; .geojson or .geojsonseq, which hold what `osmdb query` finds. In an OSM file, nodes,
+    /// .bz2 or .zst; .geojson or .geojsonseq, which hold what `osmdb query` finds; or .fgb (FlatGeobuf), which
+    /// holds what of it has a shape, if the program was built with that feature. In an OSM file, nodes,
     /// ways and relations stand in this order, each by id, with all that a file can say of them. What was
     /// deleted is left out, except in histories (--history, or a name in .osh.pbf or .osh) and in change
     /// files (.osc). A file that is there is replaced when the new one is whole. Prints the root of what

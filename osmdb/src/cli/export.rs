@@ -11,19 +11,28 @@ use prolly::PageSource;
 
 use super::database;
 use super::failure::Failure;
-use super::geojson::{self, Layout};
+#[cfg(feature = "flatgeobuf")]
+use super::flatgeobuf;
+use super::geojson::{self, Features, Layout};
 use super::output::{Out, counted, note};
 
-/// The box that holds everything.
-const EVERYTHING: &str = "-180,-90,180,90";
+/// Returns the box that holds everything.
+fn everything() -> Result<BBox, Failure> {
+    Ok("-180,-90,180,90".parse()?)
+}
 
 pub(super) fn export(dir: &Path, file: &Path, bbox: Option<BBox>, history: bool) -> Result<(), Failure> {
     let layout = Layout::of(file);
     let history = history || FileFormat::is_history(file);
-    if layout.is_some() && history {
+    let is_flatgeobuf = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("fgb"));
+    if (layout.is_some() || is_flatgeobuf) && history {
         return Err(Failure::NoHistory(file.into()));
     }
-    if layout.is_none() && FileFormat::of(file).is_none() {
+    #[cfg(not(feature = "flatgeobuf"))]
+    if is_flatgeobuf {
+        return Err(Failure::NoFlatGeobuf(file.into()));
+    }
+    if layout.is_none() && !is_flatgeobuf && FileFormat::of(file).is_none() {
         // What this says is the same with a database and without.
         Writer::create(file)?;
     }
@@ -31,6 +40,12 @@ pub(super) fn export(dir: &Path, file: &Path, bbox: Option<BBox>, history: bool)
     let snapshot = db.snapshot();
     let (written, notes) = match layout {
         Some(layout) => features(&snapshot, file, bbox, layout)?,
+        #[cfg(feature = "flatgeobuf")]
+        None if is_flatgeobuf => {
+            let count = flatgeobuf::write(&snapshot, file, bbox.map_or_else(everything, Ok)?)?;
+            let notes = Notes { shapeless: count.shapeless, ..Notes::default() };
+            (counted(count.all, "feature", "features"), notes)
+        }
         None => entries(&snapshot, file, bbox, history)?,
     };
     note(&format!("{written} written to {}", file.display()));
@@ -64,15 +79,12 @@ fn features<S: PageSource>(
     bbox: Option<BBox>,
     layout: Layout,
 ) -> Result<(String, Notes), Failure> {
-    let bbox = match bbox {
-        Some(bbox) => bbox,
-        None => EVERYTHING.parse()?,
-    };
+    let bbox = bbox.map_or_else(everything, Ok)?;
     let mut out = WholeFile::create(file)?;
     let part = |text: &dyn Display| write!(out, "{text}").map_err(|error| out.error(error).into());
-    let written = geojson::write(snapshot, bbox, layout, part)?;
+    let Features { all, broken } = geojson::write(snapshot, bbox, layout, part)?;
     out.finish()?;
-    Ok((counted(written, "feature", "features"), Notes::default()))
+    Ok((counted(all, "feature", "features"), Notes { broken, ..Notes::default() }))
 }
 
 type Versions<'a> = Box<dyn Iterator<Item = Result<Vec<Head>, Error>> + 'a>;
@@ -159,6 +171,9 @@ struct Notes {
     forks: u64,
     deleted: u64,
     changesets: u64,
+    broken: u64,
+    #[cfg(feature = "flatgeobuf")]
+    shapeless: u64,
 }
 
 impl Notes {
@@ -173,6 +188,15 @@ impl Notes {
             note(&format!("{deleted} left out: --history writes what was deleted"));
         }
         say_changesets(self.changesets);
+        #[cfg(feature = "flatgeobuf")]
+        if self.shapeless > 0 {
+            let relations = counted(self.shapeless, "relation has", "relations have");
+            note(&format!("{relations} no shape, and so no place in the file: GeoJSON has them"));
+        }
+        if self.broken > 0 {
+            let areas = counted(self.broken, "area is", "areas are");
+            note(&format!("{areas} not closed or otherwise broken: their \"@error\" says why"));
+        }
     }
 }
 

@@ -35,8 +35,14 @@ pub(super) enum Failure {
     NotEmpty(PathBuf),
     #[error("{}{}", .0, advice(.0))]
     Db(#[from] osmdb::Error),
-    #[error("{}: GeoJSON has no history: leave --history out, or write an OSM file", .0.display())]
+    #[error("{}: GeoJSON and FlatGeobuf have no history: leave --history out, or write an OSM file", .0.display())]
     NoHistory(PathBuf),
+    #[cfg(not(feature = "flatgeobuf"))]
+    #[error(
+        "{}: this program was built without FlatGeobuf: install it with --features flatgeobuf, or write .geojson",
+        .0.display()
+    )]
+    NoFlatGeobuf(PathBuf),
     #[error("{}: only a change file says what was changed: end the name in .osc", .0.display())]
     NoChangeFile(PathBuf),
     #[error("{0} is no root that this database has: give one that `osmdb root` or an import printed")]
@@ -136,7 +142,7 @@ fn read_advice(problem: &Problem) -> &'static str {
 fn write_advice(error: &WriteError) -> String {
     let advice = match error.problem() {
         WriteProblem::Io(error) => io_advice(error),
-        WriteProblem::UnknownFormat => "or, for GeoJSON, .geojson or .geojsonseq",
+        WriteProblem::UnknownFormat => "or .geojson, .geojsonseq or .fgb",
         WriteProblem::NotAFile => "name another file",
         WriteProblem::Element { problem: Unwritable::Character(_), .. } => "write .osm.pbf, which can",
         _ => "",

@@ -9,6 +9,8 @@ mod demo;
 mod diff;
 mod export;
 mod failure;
+#[cfg(feature = "flatgeobuf")]
+mod flatgeobuf;
 mod geojson;
 mod import;
 mod json;

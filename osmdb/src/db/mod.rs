@@ -1,6 +1,7 @@
 //! A database: entries and the trees that follow from them, in a store.
 
 mod apply;
+mod areas;
 mod change_file;
 mod diff;
 mod import;
@@ -21,6 +22,7 @@ use prolly::{
     Cid, Commit, Config, FjallStore, MemoryStore, PageSink, PageSource, PageStore, RootChange, Tree,
 };
 
+pub use self::areas::Area;
 pub use self::diff::{Diff, Difference};
 pub use self::import::Imported;
 pub use self::merge::Merged;
