@@ -2,9 +2,9 @@
 
 use prolly::{Cid, StoreError};
 
-use crate::entry::{EntryError, Version};
+use crate::entry::{EntryError, SignatureError, Version};
 use crate::io::ReadError;
-use crate::model::ElementId;
+use crate::model::{ElementId, LimitError};
 use crate::root::RootError;
 
 /// An operation on a database failed. Whatever it was to write is not written.
@@ -82,6 +82,88 @@ pub enum Error {
         element: ElementId,
         /// The version.
         version: Version,
+    },
+    /// An edit holds what OSM does not take.
+    #[error("{element}: {source}")]
+    Limit {
+        /// The element.
+        element: ElementId,
+        /// What is too long, too many, or missing.
+        source: LimitError,
+    },
+    /// An edit names an element that is not there, or is deleted.
+    #[error("{element} names {target}, which is not in the database or deleted")]
+    Reference {
+        /// The element that is edited.
+        element: ElementId,
+        /// The element that it names.
+        target: ElementId,
+    },
+    /// An edit deletes an element that a live one names.
+    #[error("{element} cannot be deleted: {by} names it")]
+    InUse {
+        /// The element.
+        element: ElementId,
+        /// One of those that name it.
+        by: ElementId,
+    },
+    /// An edit belongs to a changeset that is not there.
+    #[error("{element} cannot be written: there is no changeset {changeset}")]
+    NoChangeset {
+        /// The element.
+        element: ElementId,
+        /// The changeset.
+        changeset: u64,
+    },
+    /// An edit belongs to a changeset that is closed.
+    #[error("{element} cannot be written: changeset {changeset} is closed")]
+    ChangesetClosed {
+        /// The element.
+        element: ElementId,
+        /// The changeset.
+        changeset: u64,
+    },
+    /// The signature of an edit was not made by the author it names.
+    #[error("version {version} of {element} is forged: {source}")]
+    Signature {
+        /// The element.
+        element: ElementId,
+        /// The version.
+        version: Version,
+        /// Who is said to have signed.
+        source: SignatureError,
+    },
+    /// There is no earlier root.
+    #[error("there is nothing to undo")]
+    NothingToUndo,
+    /// The database never had this root, or has forgotten it.
+    #[error("the reflog does not name the root {root}")]
+    NotInReflog {
+        /// The root.
+        root: Cid,
+    },
+    /// The key of this database is damaged.
+    #[error("the key that signs the edits of this database is damaged")]
+    DeviceKey,
+    /// The name of an author is too long.
+    #[error("the name of an author has at most 255 bytes")]
+    AuthorName,
+    /// A note with the name of an author is damaged.
+    #[error("the names of the authors are damaged")]
+    AuthorNote,
+    /// A root whose pages are not here, or that is no root.
+    #[error("the pages of the root {root} are not here")]
+    NoRoot {
+        /// The root.
+        root: Cid,
+    },
+    /// A time before the database was there.
+    #[error("the database was not there at second {time} since 1970: its reflog begins {}", first.map_or("later".to_owned(), |first| format!("at second {first}")))]
+    NotYet {
+        /// The time, in seconds since 1970.
+        time: i64,
+        /// The earliest time of the reflog.
+        first: Option<i64>,
     },
     /// A name that a dataset cannot have.
     #[error("a dataset's name has 1 to 255 bytes")]

@@ -4,7 +4,7 @@
 //! 64 bits a cell is smaller than 10⁻⁷ degree on both axes, so a place can be read back exactly,
 //! and every shorter geohash, written in base 32 or not, is a prefix of these bits.
 
-use crate::model::{Coord, CoordError, UNITS_PER_DEGREE};
+use crate::model::{BBox, Coord, CoordError, UNITS_PER_DEGREE};
 
 const LON_SPAN: u64 = 360 * UNITS_PER_DEGREE.unsigned_abs() as u64;
 const LAT_SPAN: u64 = 180 * UNITS_PER_DEGREE.unsigned_abs() as u64;
@@ -27,6 +27,60 @@ fn axis(offset: u64, span: u64) -> u32 {
 /// Returns the only offset that lies in a cell: the cells are narrower than one unit.
 fn offset(cell: u32, span: u64) -> u64 {
     (u64::from(cell) * span).div_ceil(1 << 32)
+}
+
+/// Returns the last offset that lies in a cell. The upper end shares the last cell.
+fn last_offset(cell: u32, span: u64) -> u64 {
+    cell.checked_add(1).map_or(span, |next| offset(next, span).saturating_sub(1))
+}
+
+/// The digits of a geohash: 0 to 9 and the letters without a, i, l and o.
+const DIGITS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
+
+/// A geohash has at most this many digits, each of 5 bits.
+pub const MAX_GEOHASH_DIGITS: usize = 12;
+
+/// A text that is no geohash.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is no geohash: write 1 to {MAX_GEOHASH_DIGITS} of the digits and letters 0-9, b-h, j, k, m, n, p-z"
+)]
+pub struct GeohashError {
+    /// What was given; its beginning, if it is longer than a message should be.
+    pub text: String,
+}
+
+/// Returns the box of all places whose geohash begins with some digits, in either case: exactly those, for
+/// all places that OSM can store.
+///
+/// ```
+/// let valley = osmdb::geohash_bbox("sp91f")?;
+/// assert_eq!(valley.to_string(), "1.4941407,42.4951172,1.5380859,42.5390624");
+/// # Ok::<(), osmdb::GeohashError>(())
+/// ```
+///
+/// # Errors
+/// This is no geohash, or it has more than [`MAX_GEOHASH_DIGITS`] digits.
+pub fn geohash_bbox(prefix: &str) -> Result<BBox, GeohashError> {
+    let error = || GeohashError { text: prefix.chars().take(2 * MAX_GEOHASH_DIGITS).collect() };
+    let len = u32::try_from(prefix.len()).ok().filter(|_| (1..=MAX_GEOHASH_DIGITS).contains(&prefix.len()));
+    let bits = 5 * len.ok_or_else(error)?;
+    let mut hash = 0;
+    for byte in prefix.bytes() {
+        let byte = byte.to_ascii_lowercase();
+        let digit = (0_u64..).zip(DIGITS).find(|(_, digit)| **digit == byte).ok_or_else(error)?.0;
+        hash = (hash << 5) | digit;
+    }
+    let low = hash << (u64::BITS - bits);
+    let (low, high) = (Cell::of_hash(low), Cell::of_hash(low | (u64::MAX >> bits)));
+    let corner = |x: u64, y: u64| {
+        let (lon, lat) = (x.cast_signed(), y.cast_signed());
+        Coord::new(lat - (LAT_SPAN / 2).cast_signed(), lon - (LON_SPAN / 2).cast_signed())
+    };
+    let south_west = corner(offset(low.x, LON_SPAN), offset(low.y, LAT_SPAN));
+    let north_east = corner(last_offset(high.x, LON_SPAN), last_offset(high.y, LAT_SPAN));
+    let (Ok(south_west), Ok(north_east)) = (south_west, north_east) else { return Err(error()) };
+    BBox::new(south_west, north_east).map_err(|_| error())
 }
 
 impl Cell {
@@ -184,15 +238,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Writes the first digits of the geohash of a place.
+    fn written(lon: i32, lat: i32, len: usize) -> String {
+        let hash = Cell::of(lon, lat).hash();
+        (0..len).map(|i| char::from(DIGITS[usize::try_from((hash >> (59 - 5 * i)) & 31).unwrap()])).collect()
+    }
+
     #[test]
     fn is_the_standard_geohash() {
         // The example of the geohash documentation: 57.64911, 10.40744 is u4pruydqqvj.
-        let hash = Cell::of(104_074_400, 576_491_100).hash();
-        let digits = b"0123456789bcdefghjkmnpqrstuvwxyz";
-        let text: String = (0..11)
-            .map(|i| char::from(digits[usize::try_from((hash >> (59 - 5 * i)) & 31).unwrap()]))
-            .collect();
-        assert_eq!(text, "u4pruydqqvj");
+        assert_eq!(written(104_074_400, 576_491_100, 11), "u4pruydqqvj");
+    }
+
+    #[test]
+    fn what_is_no_geohash_is_refused() {
+        for text in ["", "a", "sp9i", "sp 1", "é", "0123456789012", "sp91f-"] {
+            assert_eq!(geohash_bbox(text), Err(GeohashError { text: text.to_owned() }));
+        }
+        assert_eq!(geohash_bbox("SP91F"), geohash_bbox("sp91f"));
     }
 
     #[test]
@@ -213,6 +276,28 @@ mod tests {
             let cell = Cell::of(lon, lat);
             prop_assert_eq!(Cell::of_hash(cell.hash()), cell);
             prop_assert_eq!(cell.coord().unwrap(), Coord::new(lat.into(), lon.into()).unwrap());
+        }
+
+        #[test]
+        fn the_box_of_a_geohash_holds_the_places_that_begin_with_it(
+            lat in prop_oneof![Just(-900_000_000), Just(900_000_000), -900_000_000..=900_000_000],
+            lon in prop_oneof![Just(-1_800_000_000), Just(1_800_000_000), -1_800_000_000..=1_800_000_000],
+            len in 1..=MAX_GEOHASH_DIGITS,
+        ) {
+            let prefix = written(lon, lat, len);
+            let bbox = geohash_bbox(&prefix).unwrap();
+            let (low, high) = (bbox.south_west(), bbox.north_east());
+            prop_assert!((low.lat()..=high.lat()).contains(&lat) && (low.lon()..=high.lon()).contains(&lon));
+            // The corners begin with it too, and the places beside them do not.
+            for (lon, lat, step) in [(low.lon(), low.lat(), -1), (high.lon(), high.lat(), 1)] {
+                prop_assert_eq!(&written(lon, lat, len), &prefix);
+                if lon.abs() < 1_800_000_000 {
+                    prop_assert_ne!(&written(lon + step, lat, len), &prefix);
+                }
+                if lat.abs() < 900_000_000 {
+                    prop_assert_ne!(&written(lon, lat + step, len), &prefix);
+                }
+            }
         }
 
         #[test]

@@ -4,8 +4,10 @@
 
 pub mod area;
 mod db;
+mod distance;
 mod entry;
 mod error;
+mod filter;
 mod geohash;
 mod geometry;
 pub mod io;
@@ -14,14 +16,22 @@ mod root;
 mod views;
 
 pub use db::{
-    Area, Db, Diff, Difference, Feature, Head, Imported, Merged, Query, Reflog, Replaces, Snapshot, Verified,
-    Write,
+    Area, At, AuthorInfo, Authors, Batch, ChangesetInfo, Collected, Cursor, CursorError, Db, Diff,
+    Difference, Edited, Everyone, Feature, Forks, Head, Imported, InUse, Keep, MAX_AUTHOR_NAME_BYTES,
+    MAX_CURSOR_BYTES, Map, Merged, Nearest, Neighbour, ParseAtError, Policy, Query, Reflog, Refused,
+    Repaired, Replaces, Revision, Snapshot, Undone, Unfit, Verified, Write, Written,
 };
-pub use entry::{EditMeta, Entry, EntryError, Origin, OsmMeta, ParseVersionError, Version};
+pub use distance::EARTH_RADIUS;
+pub use entry::{
+    Author, DeviceKey, EditMeta, Entry, EntryError, Origin, OsmMeta, ParseAuthorError, ParseVersionError,
+    Signature, SignatureError, Signed, Version,
+};
 pub use error::Error;
+pub use filter::{Filter, FilterProblem, MAX_CONDITIONS, MAX_FILTER_BYTES, ParseFilterError};
+pub use geohash::{GeohashError, MAX_GEOHASH_DIGITS, geohash_bbox};
 pub use model::{
-    BBox, BBoxError, Coord, CoordError, ElementId, Kind, MAX_ID, Member, ParseIdError, Payload, Tags,
-    UNITS_PER_DEGREE,
+    BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
+    MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
 pub use views::spatial::Geometry;

@@ -5,8 +5,8 @@ mod program;
 
 use std::path::Path;
 
-use osmdb::io::Reader;
-use osmdb::{Coord, Db, ElementId, Payload, Tags};
+use osmdb::io::{Reader, Writer};
+use osmdb::{Coord, Db, ElementId, Entry, Origin, OsmMeta, Payload, Tags};
 use program::{Place, real_data};
 
 /// Every name that the program writes.
@@ -114,7 +114,7 @@ fn edits_are_written_with_their_content() {
     let db = Db::open(place.path("osm.db")).unwrap();
     let coord = Coord::new(10_000_000, 20_000_000).unwrap();
     let well = db.create(Payload::Node { coord, tags: Tags::from([("amenity", "well")]) }).unwrap();
-    db.create(Payload::Changeset { tags: Tags::from([("comment", "a well")]) }).unwrap();
+    db.create(Payload::Changeset { tags: Tags::from([("comment", "a well")]), closed: None }).unwrap();
     db.put(ElementId::way(5), Payload::Way { refs: vec![2, 1], tags: Tags::new() }).unwrap();
     drop(db);
     let ran = place.run(["export", "a.osc"]);
@@ -143,10 +143,14 @@ fn what_cannot_be_exported_is_told() {
     assert!(sentence.ends_with("it is there and is no file; name another file"), "{sentence}");
 
     // XML cannot hold the character; PBF can.
-    let db = Db::open(place.path("osm.db")).unwrap();
     let tags = Tags::from([("name", "\u{1}")]);
-    let node = db.create(Payload::Node { coord: Coord::new(0, 0).unwrap(), tags }).unwrap();
-    drop(db);
+    let payload = Some(Payload::Node { coord: Coord::new(0, 0).unwrap(), tags });
+    let node = ElementId::node(77);
+    let odd = Entry { element: node, payload, origin: Origin::Imported(OsmMeta::default()) };
+    let mut writer = Writer::create(place.path("odd.osm.pbf")).unwrap();
+    writer.write(&odd).unwrap();
+    writer.finish().unwrap();
+    place.run(["import", "odd.osm.pbf"]).done();
     let before = std::fs::read(place.path("map.osm")).unwrap();
     let sentence = place.run(["export", "map.osm"]).refused(1);
     assert!(
@@ -155,7 +159,7 @@ fn what_cannot_be_exported_is_told() {
     );
     assert_eq!(std::fs::read(place.path("map.osm")).unwrap(), before, "what was there stays");
     place.run(["export", "map.osm.pbf"]).done();
-    assert_eq!(place.names(), ["dir.osm", "map.osm", "map.osm.pbf", "osm.db"]);
+    assert_eq!(place.names(), ["dir.osm", "map.osm", "map.osm.pbf", "odd.osm.pbf", "osm.db"]);
 }
 
 #[test]

@@ -230,7 +230,8 @@ fn what_cannot_be_written_is_named() {
 #[test]
 fn edits_keep_their_content_changeset_and_time() {
     let dir = tempfile::tempdir().unwrap();
-    let origin = Origin::Edited(EditMeta { links: Vec::new(), changeset: Some(4), timestamp: 951_827_696 });
+    let origin =
+        Origin::Edited(EditMeta { changeset: Some(4), timestamp: 951_827_696, ..EditMeta::default() });
     let payload = Some(Payload::Way { refs: vec![3, 1], tags: Tags::from([("highway", "path")]) });
     let edit = Entry { element: ElementId::way(7), payload, origin };
     let meta = OsmMeta { changeset: Some(4), timestamp: Some(951_827_696), ..OsmMeta::default() };

@@ -5,6 +5,7 @@
 mod brute;
 mod data;
 mod disk;
+mod edit;
 mod model;
 mod pbf;
 mod rng;
@@ -17,6 +18,7 @@ mod xml;
 pub use brute::{Map, Rect, boxes_around, sorted};
 pub use data::data;
 pub use disk::{copy_dir, files_in};
+pub use edit::edit;
 pub use model::Model;
 pub use pbf::{to_pbf, to_pbf_shifted};
 pub use rng::Rng;

@@ -61,6 +61,11 @@ pub fn content(spacing: i64) -> impl Strategy<Value = (ElementId, Payload)> {
     element().prop_flat_map(move |element| (Just(element), payload(element.kind, spacing)))
 }
 
+/// Returns what an edit may hold: content within the limits of OSM.
+pub fn edited(spacing: i64) -> impl Strategy<Value = (ElementId, Payload)> {
+    content(spacing).prop_filter("within the limits", |(_, payload)| payload.check_limits().is_ok())
+}
+
 fn meta() -> impl Strategy<Value = OsmMeta> {
     let user = option::of(select(vec!["ana", "b&b"])).prop_map(|user| user.map(str::to_owned));
     let timestamp = option::of(select(vec![1_500_000_000_i64, 1_500_000_001, 4_000_000_000]));

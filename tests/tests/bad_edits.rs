@@ -3,12 +3,14 @@
 // The lint's exception for tests does not reach their helper functions.
 #![allow(clippy::unwrap_used)]
 
-use osmdb::{Coord, Db, ElementId, Error, Kind, MAX_ID, Member, Payload, Replaces, Tags, Version, Write};
+use osmdb::{Coord, Db, ElementId, Error, Kind, MAX_ID, Member, Payload, Tags, Version, Write};
 
 fn refused(element: ElementId, payload: Payload) {
     let db = Db::in_memory("osm").unwrap();
     let root = db.root();
-    assert!(db.put(element, payload).is_err(), "{element} was taken");
+    let mut batch = db.batch();
+    batch.lenient().put(element, payload);
+    assert!(matches!(batch.commit(), Err(Error::Invalid { .. })), "{element} was taken");
     assert_eq!(db.root(), root);
     db.verify().unwrap();
 }
@@ -50,8 +52,11 @@ fn content_of_another_kind() {
 #[test]
 fn the_greatest_id_is_fine() {
     let db = Db::in_memory("osm").unwrap();
-    db.put(ElementId::way(MAX_ID), way(vec![MAX_ID, 1, MAX_ID])).unwrap();
-    db.put(ElementId::relation(MAX_ID), relation(ElementId::relation(MAX_ID))).unwrap();
+    let mut batch = db.batch();
+    batch.put(ElementId::node(MAX_ID), node()).put(ElementId::node(1), node());
+    batch.put(ElementId::way(MAX_ID), way(vec![MAX_ID, 1, MAX_ID]));
+    batch.put(ElementId::relation(MAX_ID), relation(ElementId::relation(MAX_ID)));
+    batch.commit().unwrap();
     db.verify().unwrap();
 }
 
@@ -65,9 +70,9 @@ fn versions_that_are_not_there() {
     // Beside a version that was replaced before, in whichever order the two come.
     for digit in ["0", "f"] {
         let unknown: Version = digit.repeat(64).parse().unwrap();
-        let replaces = Replaces::Versions(vec![first, unknown]);
-        let write = Write { element, payload: Some(node()), replaces, changeset: None };
-        let refused = db.write(vec![write]);
+        let mut batch = db.batch();
+        batch.push(Write::put(element, node()).replacing([first, unknown]));
+        let refused = batch.commit();
         assert!(matches!(refused, Err(Error::NoVersion { version, .. }) if version == unknown));
         assert_eq!(db.root(), root);
     }

@@ -94,7 +94,7 @@ fn files_that_are_something_else() {
         b"SQLite format 3\0",
         b"<!DOCTYPE html><html><body>404</body></html>",
         b"<gpx version='1.1'><wpt lat='1' lon='1'/></gpx>",
-        b"<osmChange version='0.6'><create><node id='1' lat='1' lon='1'/></create></osmChange>",
+        b"<osmChange version='0.6'><node id='1' lat='1' lon='1'/></osmChange>",
         b"\0\0\0\x0d\x0a\x09OSMHeader\x18\x30",
         &noise,
     ];

@@ -1,12 +1,12 @@
 //! Three villages edit apart and merge as it comes: in the end they have one root, and nothing is lost.
 
-use osmdb::{Db, ElementId, Entry, Payload, Replaces, Write};
+use osmdb::{Db, ElementId, Entry, Payload, Replaces};
 use prolly::MemoryStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tests::tiny;
-use tests::{Map, Model, small_pages, sorted, to_pbf};
+use tests::{Map, Model, edit, small_pages, sorted, to_pbf};
 
 const PEERS: usize = 3;
 
@@ -23,9 +23,9 @@ enum Op {
 fn op(spacing: i64) -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => tiny::file(spacing).prop_map(Op::Import),
-        4 => tiny::content(spacing).prop_map(|(element, payload)| Op::Put(element, payload)),
+        4 => tiny::edited(spacing).prop_map(|(element, payload)| Op::Put(element, payload)),
         2 => tiny::element().prop_map(Op::Delete),
-        1 => (tiny::content(spacing), any::<Index>())
+        1 => (tiny::edited(spacing), any::<Index>())
             .prop_map(|((element, payload), index)| Op::Fork(element, payload, index)),
         4 => (1..PEERS).prop_map(Op::Merge),
     ]
@@ -54,10 +54,9 @@ impl Peer {
         if payload.is_none() && self.model.versions(element).0.is_empty() {
             return;
         }
-        let write = Write { element, payload, replaces, changeset: None };
-        let versions = self.db.write(vec![write]).expect("it can be written");
+        let version = edit(&self.db, element, payload, replaces);
         let heads = self.db.get(element).expect("it can be read");
-        let head = heads.into_iter().find(|head| head.version == versions[0]).expect("an edit is a head");
+        let head = heads.into_iter().find(|head| head.version == version).expect("an edit is a head");
         self.model.add(head.entry);
     }
 }

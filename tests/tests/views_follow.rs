@@ -1,13 +1,13 @@
 //! Whatever is imported, edited or deleted, queries answer what a scan of the entries finds, and the
 //! trees are those that a fresh build makes.
 
-use osmdb::{Db, ElementId, Error, Payload, Replaces, Write};
+use osmdb::{Db, ElementId, Error, Payload, Replaces};
 use prolly::MemoryStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tests::tiny;
-use tests::{Map, Model, small_pages, sorted, to_pbf, to_xml};
+use tests::{Map, Model, edit, small_pages, sorted, to_pbf, to_xml};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -23,9 +23,9 @@ fn op(spacing: i64) -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => tiny::file(spacing).prop_map(Op::ImportXml),
         1 => tiny::file(spacing).prop_map(Op::ImportPbf),
-        4 => tiny::content(spacing).prop_map(|(element, payload)| Op::Put(element, payload)),
+        4 => tiny::edited(spacing).prop_map(|(element, payload)| Op::Put(element, payload)),
         2 => tiny::element().prop_map(Op::Delete),
-        2 => (tiny::content(spacing), any::<Index>())
+        2 => (tiny::edited(spacing), any::<Index>())
             .prop_map(|((element, payload), index)| Op::Fork(element, payload, index)),
     ]
 }
@@ -44,15 +44,20 @@ fn import(db: &Db<MemoryStore>, model: &mut Model, entries: Vec<osmdb::Entry>, b
     assert_eq!(imported.gained, model.counts().entries - before);
 }
 
-fn write(db: &Db<MemoryStore>, model: &mut Model, element: ElementId, write: Write) {
-    let versions = db.write(vec![write]).expect("it can be written");
+fn write(
+    db: &Db<MemoryStore>,
+    model: &mut Model,
+    element: ElementId,
+    payload: Option<Payload>,
+    replaces: Replaces,
+) {
+    let version = edit(db, element, payload, replaces);
     let heads = db.get(element).expect("it can be read");
-    let head = heads.into_iter().find(|head| head.version == versions[0]).expect("an edit is a head");
+    let head = heads.into_iter().find(|head| head.version == version).expect("an edit is a head");
     model.add(head.entry);
 }
 
 fn run(db: &Db<MemoryStore>, model: &mut Model, op: Op) {
-    let edit = |element, payload, replaces| Write { element, payload, replaces, changeset: None };
     match op {
         Op::ImportXml(entries) => {
             let text = to_xml(&entries);
@@ -63,17 +68,17 @@ fn run(db: &Db<MemoryStore>, model: &mut Model, op: Op) {
             import(db, model, entries, &bytes);
         }
         Op::Put(element, payload) => {
-            write(db, model, element, edit(element, Some(payload), Replaces::Heads));
+            write(db, model, element, Some(payload), Replaces::Heads);
         }
         Op::Delete(element) if model.versions(element).0.is_empty() => {
             assert!(matches!(db.delete(element), Err(Error::NotFound { .. })));
         }
-        Op::Delete(element) => write(db, model, element, edit(element, None, Replaces::Heads)),
+        Op::Delete(element) => write(db, model, element, None, Replaces::Heads),
         Op::Fork(element, payload, index) => {
             let (heads, replaced) = model.versions(element);
             let known: Vec<_> = heads.into_iter().chain(replaced).map(|head| head.version).collect();
             let link = if known.is_empty() { Vec::new() } else { vec![*index.get(&known)] };
-            write(db, model, element, edit(element, Some(payload), Replaces::Versions(link)));
+            write(db, model, element, Some(payload), Replaces::Versions(link));
         }
     }
 }

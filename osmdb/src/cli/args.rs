@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use osmdb::{BBox, ElementId};
+use clap::{Args, Parser, Subcommand};
+use osmdb::{At, BBox, Cursor, ElementId, Version};
 use prolly::Cid;
+
+use super::{nearest, query};
 
 /// OpenStreetMap data that several people keep, edit and merge without a server.
 #[derive(Debug, Parser)]
@@ -20,6 +22,10 @@ pub(super) struct Cli {
     /// The directory of the database
     #[arg(long, global = true, value_name = "DIR", default_value = "./osm.db")]
     pub(super) db: PathBuf,
+    /// Read the database as it was: at a root that it had, or at a time (2026-11-21T08:30:00Z, a date, or
+    /// seconds since 1970)
+    #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
+    pub(super) at: Option<At>,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
@@ -71,27 +77,87 @@ pub(super) enum Verb {
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
     },
-    /// Print what touches a box
+    /// Print what touches a box, or the cell of a geohash
     ///
     /// Finds every live node in the box that has tags or stands alone, every way whose line touches
     /// the box, and every relation with one of these as a member. Where west is greater than east,
     /// the box crosses the antimeridian.
+    ///
+    /// A filter has conditions with the word `and` between them: node, way|relation, !relation (kinds);
+    /// amenity=hospital, highway (a key), name~=spring (the value contains this, in either case),
+    /// access!=no, !building (no such key). Quotation marks stand around what holds such words or signs:
+    /// name=\"salt and pepper\".
     #[command(after_help = "Examples:\n  \
         osmdb query --bbox 1.50,42.50,1.55,42.52 > town.geojson\n  \
         osmdb query --bbox -0.2,51.4,0.1,51.6 --format count\n  \
-        osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n\n\
+        osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n  \
+        osmdb query --geohash sp91 --filter 'node and amenity=hospital'\n  \
+        osmdb query --bbox 1.4,42.4,1.8,42.7 --filter 'highway and name~=major' --format count\n  \
+        osmdb query --bbox 1.4,42.4,1.8,42.7 --format ids --limit 100\n\n\
+        With --limit, the last line on the standard error is `cursor C` if there is more: ask the same\n\
+        again with --cursor C. A cursor belongs to its root, box and filter.\n\n\
         GeoJSON has one feature on each line, and a forked element once for every head that is there.\n\
         Beside the tags, its properties are \"@id\", \"@type\" and, for relations, \"@members\";\n\
         a tag whose key begins with @ gets one more @ in front. Closed ways with the tags of an area and\n\
         relations of the types multipolygon and boundary are polygons; where their lines bound none,\n\
         \"@error\" says why.")]
-    Query {
-        /// West, south, east and north in degrees
-        #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
-        bbox: BBox,
-        /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Geojson)]
-        format: Format,
+    Query(query::QueryArgs),
+    /// Print what is nearest to a place, as metres, a tab and the element
+    ///
+    /// Ways are as far as the nearest place of their line, relations as the nearest of their members that are
+    /// nodes or ways. Distances are those on a sphere.
+    #[command(after_help = "Examples:\n  \
+        osmdb nearest 42.51,1.52 --filter amenity=hospital --limit 1\n  \
+        osmdb nearest -17.5,179.99 --within 20000 --json")]
+    Nearest(nearest::NearestArgs),
+    /// Print all versions of an element, and which replaces which
+    ///
+    /// Draws them, the newest first, with a line from each version to those that it replaces. With --json, one
+    /// JSON object on a line, causes before effects, each with \"replaces\" and \"head\".
+    #[command(after_help = "Examples:\n  \
+        osmdb history node/123\n  \
+        osmdb history node/123 --json | jq -r .version")]
+    History {
+        /// The element, such as node/123
+        element: ElementId,
+        /// Print JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print which ways and relations name an element, one on a line
+    #[command(after_help = "Examples:\n  \
+        osmdb refs node/123\n  \
+        osmdb get $(osmdb refs way/5)")]
+    Refs {
+        /// The elements; what names any of them is printed once
+        #[arg(required = true, value_name = "ELEMENT")]
+        elements: Vec<ElementId>,
+    },
+    /// Print the versions that belong to a changeset, as JSON lines
+    #[command(after_help = "Example:\n  osmdb changes 7")]
+    Changes {
+        /// The number of the changeset
+        changeset: u64,
+    },
+    /// Print the elements with several heads, one on a line
+    ///
+    /// An element is a fork if versions of it do not know of each other. With --json, every head is printed
+    /// as `osmdb get` does.
+    #[command(after_help = "Examples:\n  \
+        osmdb forks\n  \
+        osmdb forks --json --limit 100\n\n\
+        With --limit, the last line on the standard error is `cursor C` if there are more: ask again with\n\
+        --cursor C.")]
+    Forks {
+        /// Print every head, as JSON lines
+        #[arg(long)]
+        json: bool,
+        /// Print at most so many, and say where the next ones begin
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: Option<u64>,
+        /// Begin where an earlier answer said that the next ones do
+        #[arg(long, value_name = "CURSOR")]
+        cursor: Option<Cursor>,
     },
     /// Write the database, or a box of it, into a file
     ///
@@ -129,22 +195,22 @@ pub(super) enum Verb {
     ///
     /// Each line says what happened on the map from the first root to the second: create, modify or
     /// delete, and the element; or heads, if the map shows the same, and only other heads of the element
-    /// came or went. Both roots must be ones that this database has or had. Reads only the pages that
+    /// came or went. A root is one that this database has or had, or the one of a time, as for --at. Reads only the pages that
     /// differ.
     #[command(after_help = "Examples:\n  \
         osmdb diff bafyr4i… bafyr4i…\n  \
-        osmdb diff bafyr4i…                       from there to now\n  \
+        osmdb diff 2026-11-20                     from that day to now\n  \
         osmdb diff bafyr4i… --osc today.osc       as a change file, for other programs\n  \
         osmdb diff bafyr4i… --json | jq .after\n\n\
         A change file cannot say everything: of a fork it has the head that the map shows, and edits made\n\
         here get a version one higher than the greatest they replace. To pass on everything, merge.")]
     Diff {
         /// The older root
-        #[arg(value_name = "ROOT")]
-        older: Cid,
+        #[arg(value_name = "ROOT|TIME")]
+        older: At,
         /// The newer root [default: the present one]
-        #[arg(value_name = "ROOT")]
-        newer: Option<Cid>,
+        #[arg(value_name = "ROOT|TIME")]
+        newer: Option<At>,
         /// Write a change file (.osc, also with .gz, .bz2 or .zst) instead of lines
         #[arg(long, value_name = "FILE", conflicts_with = "json")]
         osc: Option<PathBuf>,
@@ -175,20 +241,201 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Check every page, record and version, and that all trees follow from them
+    /// Make new elements of JSON or OSM XML on the standard input
+    ///
+    /// Takes objects as `osmdb get` prints them, one after another or in an array, or a file of OSM. Ids
+    /// in it only say what names what: every element gets a new id. All or nothing is written. Prints the
+    /// new elements and their versions.
+    #[command(after_help = "Examples:\n  \
+        echo '{\"type\":\"node\",\"lat\":42.5,\"lon\":1.5,\"tags\":{\"amenity\":\"clinic\"}}' | osmdb create\n  \
+        osmdb create --changeset 5 < path.json       nodes -1 and -2, and a way that names them")]
+    Create(EditArgs),
+    /// Give elements the content of JSON or OSM XML on the standard input
+    ///
+    /// An object with a \"version\", as `osmdb get` prints it, replaces that version: if somebody else
+    /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0 stand for new
+    /// elements. All or nothing is written. Prints the elements and their new versions.
+    #[command(after_help = "Examples:\n  \
+        osmdb get node/3 | jq '.tags.name = \"Well\"' | osmdb put\n  \
+        osmdb get node/3 | head -1 | osmdb put --heads       ends a fork with the first head")]
+    Put(EditArgs),
+    /// Delete elements
+    ///
+    /// All or none are deleted. One that a live element names is not, unless that is deleted with it.
+    #[command(after_help = "Examples:\n  \
+        osmdb delete way/5 node/1 node/2\n  \
+        osmdb delete --if-unused node/1")]
+    Delete(DeleteArgs),
+    /// End a fork with the content of one of its heads
+    #[command(
+        after_help = "Example:\n  osmdb resolve node/3 \"$(osmdb get node/3 | jq -r .version | head -1)\""
+    )]
+    Resolve {
+        /// The element
+        element: ElementId,
+        /// The version of the head whose content it keeps
+        version: Version,
+    },
+    /// Open, tag, close or show a changeset
+    #[command(subcommand)]
+    Changeset(ChangesetVerb),
+    /// Print who edited, and how much, with the names they were given here
+    #[command(after_help = "Examples:\n  osmdb authors\n  osmdb authors --name KEY Amina")]
+    Authors {
+        /// Give the author with this key a name first; an empty one takes it away
+        #[arg(long, num_args = 2, value_names = ["KEY", "NAME"])]
+        name: Option<Vec<String>>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the roots that the database had, the latest first
+    #[command(after_help = "Example:\n  osmdb reflog | head")]
+    Reflog {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Undo the last change: an import, an edit, a merge
+    ///
+    /// Only this database forgets: peers that know it already give it back at the next merge.
+    #[command(
+        after_help = "Examples:\n  osmdb undo\n  osmdb undo --to ROOT       a root of `osmdb reflog`, also to undo an undo"
+    )]
+    Undo {
+        /// Make this root of the reflog the present one
+        #[arg(long, value_name = "ROOT")]
+        to: Option<Cid>,
+    },
+    /// Forget old roots, remove what only they need, and make the files smaller
+    ///
+    /// Versions of elements stay: history is a part of the present root.
+    #[command(after_help = "Examples:\n  osmdb gc\n  osmdb gc --keep 1 --days 30")]
+    Gc(GcArgs),
+    /// Check every page, record, version and signature, and that all trees follow from them
     ///
     /// Reads the whole database. Exits with 1 and says what is wrong if anything is.
-    #[command(after_help = "Example:\n  osmdb --db valley.db verify")]
-    Verify,
+    #[command(after_help = "Examples:\n  osmdb --db valley.db verify\n  osmdb verify --repair")]
+    Verify {
+        /// First derive all trees anew from the entries
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "Example:\n  osmdb completions bash > /etc/bash_completion.d/osmdb")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
-/// How a query is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// A GeoJSON FeatureCollection
-    Geojson,
-    /// One element on a line, sorted, each once
-    Ids,
-    /// How many elements there are
-    Count,
+/// How elements of the standard input are written.
+#[derive(Debug, Args)]
+pub(super) struct EditArgs {
+    /// The changeset that the edits belong to, which must be open
+    #[arg(long, value_name = "ID")]
+    pub(super) changeset: Option<u64>,
+    /// Replace all heads, whatever version an object names
+    #[arg(long)]
+    pub(super) heads: bool,
+    /// Let elements name others that are not in the database
+    #[arg(long)]
+    pub(super) lenient: bool,
+    /// Print one JSON object a line, with the id that each element came with
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What is deleted, and how.
+#[derive(Debug, Args)]
+pub(super) struct DeleteArgs {
+    /// The elements, such as node/123, way/5
+    #[arg(required = true, value_name = "ELEMENT")]
+    pub(super) elements: Vec<ElementId>,
+    /// The changeset that the edits belong to, which must be open
+    #[arg(long, value_name = "ID")]
+    pub(super) changeset: Option<u64>,
+    /// Keep what a live element names, and delete the others
+    #[arg(long, conflicts_with = "even_if_used")]
+    pub(super) if_unused: bool,
+    /// Delete what a live element names too
+    #[arg(long)]
+    pub(super) even_if_used: bool,
+    /// Replace only this version of the element; other heads stay
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(super) versions: Vec<Version>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What becomes of a changeset.
+#[derive(Debug, Subcommand)]
+pub(super) enum ChangesetVerb {
+    /// Open one, and print its id
+    #[command(after_help = "Example:\n  osmdb changeset open comment='the wells of the east' source=survey")]
+    Open {
+        /// What is said of it
+        #[arg(value_name = "KEY=VALUE", value_parser = tag)]
+        tags: Vec<(String, String)>,
+    },
+    /// Give an open one other tags, which replace those it has
+    Tag {
+        /// Its id
+        id: u64,
+        /// What is said of it
+        #[arg(value_name = "KEY=VALUE", value_parser = tag)]
+        tags: Vec<(String, String)>,
+    },
+    /// Close one: no edit can belong to it afterwards
+    Close {
+        /// Its id
+        id: u64,
+    },
+    /// Print one as JSON
+    Show {
+        /// Its id
+        id: u64,
+    },
+}
+
+fn tag(text: &str) -> Result<(String, String), NoTag> {
+    let (key, value) = text.split_once('=').ok_or_else(|| NoTag(text.to_owned()))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A text that is no tag.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no tag: write KEY=VALUE")]
+pub(super) struct NoTag(String);
+
+/// What is kept.
+#[derive(Debug, Args)]
+pub(super) struct GcArgs {
+    /// How many of the latest roots are kept
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) keep: u64,
+    /// Also keep what was the root in the last days
+    #[arg(long, value_name = "DAYS")]
+    pub(super) days: Option<u32>,
+}
+
+impl Verb {
+    /// Tells whether the verb can read the database as it was.
+    pub(super) const fn reads_the_past(&self) -> bool {
+        matches!(
+            self,
+            Self::Root
+                | Self::Get { .. }
+                | Self::Query(_)
+                | Self::Export { .. }
+                | Self::Diff { .. }
+                | Self::Nearest(_)
+                | Self::History { .. }
+                | Self::Refs { .. }
+                | Self::Changes { .. }
+                | Self::Forks { .. }
+                | Self::Stats { .. }
+        )
+    }
 }

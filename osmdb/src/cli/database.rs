@@ -4,8 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use osmdb::{Db, Error};
-use prolly::StoreError;
+use osmdb::{At, Db, Error, Snapshot};
+use prolly::{FjallStore, StoreError};
 
 use super::failure::Failure;
 use super::output::note;
@@ -74,6 +74,17 @@ pub(super) fn existing(dir: &Path) -> Result<Db, Failure> {
     match Place::look(dir)? {
         Place::Taken => Db::open(dir).map_err(|error| opening(dir, error)),
         Place::Absent(_) | Place::Empty => Err(Failure::NoDatabase(dir.into())),
+    }
+}
+
+/// Returns the database as it is, or as it was at a moment.
+pub(super) fn snapshot(db: &Db, at: Option<At>) -> Result<Snapshot<&FjallStore>, Failure> {
+    match at {
+        None => Ok(db.snapshot()),
+        Some(at) => db.at_moment(at).map_err(|error| match error {
+            Error::NotYet { .. } => Failure::NotYet { at },
+            other => other.into(),
+        }),
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use osmdb::io::{FileFormat, WholeFile, Writer};
-use osmdb::{BBox, ElementId, Error, Head, Kind, Snapshot};
+use osmdb::{At, BBox, ElementId, Error, Head, Kind, Snapshot};
 use prolly::PageSource;
 
 use super::database;
@@ -21,7 +21,13 @@ fn everything() -> Result<BBox, Failure> {
     Ok("-180,-90,180,90".parse()?)
 }
 
-pub(super) fn export(dir: &Path, file: &Path, bbox: Option<BBox>, history: bool) -> Result<(), Failure> {
+pub(super) fn export(
+    dir: &Path,
+    at: Option<At>,
+    file: &Path,
+    bbox: Option<BBox>,
+    history: bool,
+) -> Result<(), Failure> {
     let layout = Layout::of(file);
     let history = history || FileFormat::is_history(file);
     let is_flatgeobuf = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("fgb"));
@@ -37,7 +43,7 @@ pub(super) fn export(dir: &Path, file: &Path, bbox: Option<BBox>, history: bool)
         Writer::create(file)?;
     }
     let db = database::existing(dir)?;
-    let snapshot = db.snapshot();
+    let snapshot = database::snapshot(&db, at)?;
     let (written, notes) = match layout {
         Some(layout) => features(&snapshot, file, bbox, layout)?,
         #[cfg(feature = "flatgeobuf")]
@@ -187,7 +193,10 @@ impl Notes {
             let deleted = counted(self.deleted, "deleted element is", "deleted elements are");
             note(&format!("{deleted} left out: --history writes what was deleted"));
         }
-        say_changesets(self.changesets);
+        if self.changesets > 0 {
+            let changesets = counted(self.changesets, "changeset is", "changesets are");
+            note(&format!("{changesets} left out: files of a map have none"));
+        }
         #[cfg(feature = "flatgeobuf")]
         if self.shapeless > 0 {
             let relations = counted(self.shapeless, "relation has", "relations have");
@@ -197,12 +206,5 @@ impl Notes {
             let areas = counted(self.broken, "area is", "areas are");
             note(&format!("{areas} not closed or otherwise broken: their \"@error\" says why"));
         }
-    }
-}
-
-pub(super) fn say_changesets(number: u64) {
-    if number > 0 {
-        let changesets = counted(number, "changeset is", "changesets are");
-        note(&format!("{changesets} left out: files of a map have none"));
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use osmdb::io::{PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem};
-use prolly::{Cid, StoreError};
+use prolly::StoreError;
 
+use super::input::InputProblem;
 use super::output::complain;
 
 /// The exit code of wrong usage.
@@ -45,16 +46,36 @@ pub(super) enum Failure {
     NoFlatGeobuf(PathBuf),
     #[error("{}: only a change file says what was changed: end the name in .osc", .0.display())]
     NoChangeFile(PathBuf),
-    #[error("{0} is no root that this database has: give one that `osmdb root` or an import printed")]
-    NoRoot(Cid),
-    #[error("no version here names the changeset {0}: give the number of another")]
-    NoChangeset(u64),
+    #[error("--format count counts everything: leave --limit and --cursor out")]
+    CountOfPart,
+    #[error(
+        "--at is for reading alone: leave it out, or write what was there into a file with `osmdb --at … export`"
+    )]
+    NotThen,
+    #[error("the database was not there at {at}: ask for a later time")]
+    NotYet { at: osmdb::At },
+    #[error("say where to look: give --bbox or --geohash")]
+    NoBox,
+    #[error(transparent)]
+    Cursor(#[from] osmdb::CursorError),
     #[error(transparent)]
     Box(#[from] osmdb::BBoxError),
     #[error("{}{}", .0, write_advice(.0))]
     Write(#[from] WriteError),
     #[error("{}: {what} failed: {source}", path.display())]
     File { path: PathBuf, what: &'static str, source: io::Error },
+    #[error("the standard input could not be read: {0}")]
+    Input(io::Error),
+    #[error("nothing is on the standard input: expected elements as JSON or an OSM file")]
+    NoInput,
+    #[error("more than {0} MiB are on the standard input: use `osmdb import` for files")]
+    LongInput(u64),
+    #[error("element {at} of the standard input: {problem}; nothing was written")]
+    Element { at: usize, problem: InputProblem },
+    #[error("there is no changeset {0}")]
+    NoChangeset(u64),
+    #[error(transparent)]
+    Author(osmdb::ParseAuthorError),
     #[error("the results could not be written: {0}")]
     Output(io::Error),
     #[error("the demo went wrong, which it never should: {0}; please report it")]
@@ -80,7 +101,14 @@ impl Failure {
             _ => complain(&self.to_string()),
         }
         let is_usage = match self {
-            Self::Itself(_) | Self::NoHistory(_) | Self::NoChangeFile(_) => true,
+            Self::Itself(_)
+            | Self::NoHistory(_)
+            | Self::NoChangeFile(_)
+            | Self::Author(_)
+            | Self::CountOfPart
+            | Self::NoBox
+            | Self::NotThen
+            | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),
             _ => false,
         };
@@ -108,6 +136,10 @@ fn advice(error: &osmdb::Error) -> String {
             osmdb::RootError::Format { .. } => "",
             _ => DAMAGED,
         },
+        osmdb::Error::InUse { .. } => "delete both at once, or with --even-if-used",
+        osmdb::Error::Reference { .. } => "write both at once, or with --lenient",
+        osmdb::Error::NotInReflog { .. } => "see `osmdb reflog`",
+        osmdb::Error::NoRoot { .. } => "ask for one that the database had, and that was not collected",
         osmdb::Error::OtherDataset { .. } => "only databases of one dataset can be merged",
         _ => "",
     };

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use osmdb::{Area, BBox, Snapshot};
+use osmdb::{Area, BBox, Error, Feature, Snapshot};
 use prolly::PageSource;
 
 use super::failure::Failure;
@@ -51,11 +51,21 @@ pub(super) fn write<S: PageSource>(
     snapshot: &Snapshot<S>,
     bbox: BBox,
     layout: Layout,
+    part: impl FnMut(&dyn Display) -> Result<(), Failure>,
+) -> Result<Features, Failure> {
+    write_all(snapshot, snapshot.query(bbox), layout, part)
+}
+
+/// Writes features of a database as they come.
+pub(super) fn write_all<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    features: impl Iterator<Item = Result<Feature, Error>>,
+    layout: Layout,
     mut part: impl FnMut(&dyn Display) -> Result<(), Failure>,
 ) -> Result<Features, Failure> {
     let [first, next, after, end] = layout.parts();
     let mut count = Features::default();
-    for feature in snapshot.query(bbox) {
+    for feature in features {
         let feature = feature?;
         let area = snapshot.area(&feature)?;
         part(&if count.all == 0 { first } else { next })?;

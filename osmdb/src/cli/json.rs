@@ -2,7 +2,8 @@
 
 use osmdb::area::Polygon;
 use osmdb::{
-    Area, Coord, EditMeta, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload, Tags, UNITS_PER_DEGREE,
+    Area, Closed, Coord, EditMeta, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload, Tags,
+    UNITS_PER_DEGREE,
 };
 use serde_json::{Map, Value, json};
 
@@ -24,11 +25,12 @@ pub(super) fn head(Head { version, entry }: &Head) -> Value {
         Origin::Imported(meta) => {
             out.insert("osm".into(), osm(meta));
         }
-        Origin::Edited(EditMeta { links, changeset, timestamp }) => {
+        Origin::Edited(EditMeta { links, changeset, timestamp, signed }) => {
             let links: Vec<String> = links.iter().map(ToString::to_string).collect();
             out.insert("links".into(), links.into());
             put_known(&mut out, "changeset", *changeset);
             out.insert("timestamp".into(), time(*timestamp));
+            put_known(&mut out, "author", signed.map(|signed| signed.author.to_string()));
         }
     }
     out.into()
@@ -46,12 +48,17 @@ fn put_payload(out: &mut Map<String, Value>, payload: &Payload) {
         Payload::Relation { members, .. } => {
             out.insert("members".into(), self::members(members));
         }
-        Payload::Changeset { .. } => {}
+        Payload::Changeset { closed, .. } => {
+            if let Some(Closed { at, bbox }) = closed {
+                out.insert("closed".into(), time(*at));
+                put_known(out, "bbox", bbox.map(|bbox| bbox.to_string()));
+            }
+        }
     }
     out.insert("tags".into(), tags(payload.tags()));
 }
 
-/// Returns an object of tags.
+/// Returns tags as an object.
 pub(super) fn tags(tags: &Tags) -> Value {
     let mut out = Map::new();
     put_tags(&mut out, tags, str::to_owned);

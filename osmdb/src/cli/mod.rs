@@ -7,14 +7,20 @@ mod args;
 mod database;
 mod demo;
 mod diff;
+mod edit;
 mod export;
 mod failure;
 #[cfg(feature = "flatgeobuf")]
 mod flatgeobuf;
 mod geojson;
+mod graph;
+mod history;
 mod import;
+mod input;
 mod json;
+mod keeping;
 mod merge;
+mod nearest;
 mod output;
 mod query;
 mod show;
@@ -23,8 +29,8 @@ mod stats;
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
 use failure::Failure;
@@ -41,20 +47,48 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
+    if at.is_some() && !verb.reads_the_past() {
+        return Err(Failure::NotThen);
+    }
     match verb {
         Verb::Demo { dir } => demo::demo(dir.as_deref()),
         Verb::Import { files } => import::import(&db, &files),
-        Verb::Root => show::root(&db),
-        Verb::Get { elements } => show::get(&db, &elements),
-        Verb::Query { bbox, format } => query::query(&db, bbox, format),
-        Verb::Export { file, changeset: Some(changeset), .. } => diff::changeset(&db, &file, changeset),
-        Verb::Export { file, bbox, history, changeset: None } => export::export(&db, &file, bbox, history),
-        Verb::Diff { older, newer, osc, json } => diff::diff(&db, older, newer, osc.as_deref(), json),
+        Verb::Root => show::root(&db, at),
+        Verb::Get { elements } => show::get(&db, at, &elements),
+        Verb::Query(args) => query::query(&db, at, &args),
+        Verb::Export { file, changeset: Some(changeset), .. } => diff::changeset(&db, at, &file, changeset),
+        Verb::Export { file, bbox, history, changeset: None } => {
+            export::export(&db, at, &file, bbox, history)
+        }
+        Verb::Diff { older, newer, osc, json } => diff::diff(&db, older, newer.or(at), osc.as_deref(), json),
+        Verb::Nearest(args) => nearest::nearest(&db, at, &args),
+        Verb::History { element, json } => history::history(&db, at, element, json),
+        Verb::Refs { elements } => history::refs(&db, at, &elements),
+        Verb::Changes { changeset } => history::changes(&db, at, changeset),
+        Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
-        Verb::Stats { json } => stats::stats(&db, json),
-        Verb::Verify => stats::verify(&db),
+        Verb::Create(args) => edit::create(&db, &args),
+        Verb::Put(args) => edit::put(&db, &args),
+        Verb::Delete(args) => edit::delete(&db, &args),
+        Verb::Resolve { element, version } => edit::resolve(&db, element, version),
+        Verb::Changeset(verb) => edit::changeset(&db, verb),
+        Verb::Authors { name, json } => keeping::authors(&db, name.as_deref(), json),
+        Verb::Reflog { json } => keeping::reflog(&db, json),
+        Verb::Undo { to } => keeping::undo(&db, to),
+        Verb::Gc(args) => keeping::gc(&db, &args),
+        Verb::Verify { repair } => stats::verify(&db, repair),
+        Verb::Completions { shell } => completions(shell),
+        Verb::Stats { json } => stats::stats(&db, at, json),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "osmdb", &mut script);
+    let mut out = output::Out::new();
+    out.part(String::from_utf8_lossy(&script))?;
+    out.finish()
 }
 
 /// Shows help where it was asked for, and otherwise says in one sentence what is wrong with the

@@ -3,30 +3,105 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use osmdb::{BBox, ElementId, Snapshot};
+use clap::{Args, ValueEnum};
+use osmdb::{At, BBox, Cursor, Filter, GeohashError, Query, Snapshot, geohash_bbox};
 use prolly::PageSource;
 
-use super::args::Format;
 use super::database;
 use super::failure::Failure;
 use super::geojson::{self, Layout};
-use super::output::Out;
+use super::output::{Out, note};
 
-pub(super) fn query(dir: &Path, bbox: BBox, format: Format) -> Result<(), Failure> {
-    let db = database::existing(dir)?;
-    let snapshot = db.snapshot();
-    let mut out = Out::new();
-    match format {
-        Format::Geojson => {
-            geojson::write(&snapshot, bbox, Layout::Collection, |text| out.part(text))?;
-        }
-        Format::Ids => elements(&snapshot, bbox)?.into_iter().try_for_each(|element| out.line(element))?,
-        Format::Count => out.line(elements(&snapshot, bbox)?.len())?,
-    }
-    out.finish()
+/// What is asked of a box.
+#[derive(Debug, Args)]
+pub(super) struct QueryArgs {
+    /// West, south, east and north in degrees
+    #[arg(
+        long,
+        value_name = "W,S,E,N",
+        allow_hyphen_values = true,
+        required_unless_present = "geohash",
+        conflicts_with = "geohash"
+    )]
+    bbox: Option<BBox>,
+    /// The cell of a geohash instead of a box: 1 to 12 digits
+    #[arg(long, value_name = "PREFIX", value_parser = cell)]
+    geohash: Option<BBox>,
+    /// Only what passes this filter; given several times, what passes all of them
+    #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
+    filter: Vec<Filter>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Geojson)]
+    format: Format,
+    /// Print at most so many, in the order of the index, and say where the next ones begin
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Begin where an earlier answer said that the next ones do
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<Cursor>,
 }
 
-/// Finds elements, each once though it has several heads.
-fn elements<S: PageSource>(snapshot: &Snapshot<S>, bbox: BBox) -> Result<BTreeSet<ElementId>, Failure> {
-    snapshot.query(bbox).map(|feature| Ok(feature?.element)).collect()
+/// How a query is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A GeoJSON FeatureCollection
+    Geojson,
+    /// One element on a line, sorted, each once
+    Ids,
+    /// How many elements there are
+    Count,
+}
+
+fn cell(prefix: &str) -> Result<BBox, GeohashError> {
+    geohash_bbox(prefix)
+}
+
+/// Joins filters: what passes all of them.
+pub(super) fn joined(filters: &[Filter]) -> Filter {
+    filters.iter().cloned().fold(Filter::new(), Filter::and)
+}
+
+pub(super) fn query(dir: &Path, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
+    if args.format == Format::Count && (args.limit.is_some() || args.cursor.is_some()) {
+        return Err(Failure::CountOfPart);
+    }
+    let Some(bbox) = args.bbox.or(args.geohash) else { return Err(Failure::NoBox) };
+    let db = database::existing(dir)?;
+    answer(&database::snapshot(&db, at)?, bbox, args)
+}
+
+fn answer<S: PageSource>(snapshot: &Snapshot<S>, bbox: BBox, args: &QueryArgs) -> Result<(), Failure> {
+    let mut query = snapshot.query(bbox).filter(&joined(&args.filter));
+    if let Some(cursor) = &args.cursor {
+        query = query.after(cursor)?;
+    }
+    let mut out = Out::new();
+    let limit = args.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let page = query.by_ref().take(limit);
+    match args.format {
+        Format::Geojson => {
+            geojson::write_all(snapshot, page, Layout::Collection, |text| out.part(text))?;
+        }
+        Format::Ids => {
+            // Each once, though it has several heads.
+            let elements =
+                page.map(|feature| Ok(feature?.element)).collect::<Result<BTreeSet<_>, Failure>>()?;
+            elements.into_iter().try_for_each(|element| out.line(element))?;
+        }
+        Format::Count => {
+            out.line(query.count_elements()?)?;
+            return out.finish();
+        }
+    }
+    out.finish()?;
+    say_where_more_is(query, args.limit)
+}
+
+/// Says where the next ones begin, if there are any.
+fn say_where_more_is<S: PageSource>(mut query: Query<S>, limit: Option<u64>) -> Result<(), Failure> {
+    let cursor = query.save();
+    if limit.is_some() && query.next().transpose()?.is_some() {
+        note(&format!("cursor {cursor}"));
+    }
+    Ok(())
 }

@@ -2,22 +2,22 @@
 
 use std::path::Path;
 
-use osmdb::ElementId;
+use osmdb::{At, ElementId};
 
 use super::failure::Failure;
 use super::output::{Out, complain};
 use super::{database, json};
 
-pub(super) fn root(dir: &Path) -> Result<(), Failure> {
+pub(super) fn root(dir: &Path, at: Option<At>) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut out = Out::new();
-    out.line(db.root())?;
+    out.line(database::snapshot(&db, at)?.root().cid())?;
     out.finish()
 }
 
-pub(super) fn get(dir: &Path, elements: &[ElementId]) -> Result<(), Failure> {
+pub(super) fn get(dir: &Path, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let snapshot = db.snapshot();
+    let snapshot = database::snapshot(&db, at)?;
     let mut out = Out::new();
     let mut unknown = Vec::new();
     for element in elements {

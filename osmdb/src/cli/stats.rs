@@ -4,13 +4,13 @@ use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use osmdb::Counts;
+use osmdb::{At, Counts};
 use prolly::{Cid, TreeStats};
 use serde_json::{Map, Value, json};
 
 use super::database;
 use super::failure::Failure;
-use super::output::{Out, counted, grouped, size};
+use super::output::{Out, counted, grouped, note, size};
 
 /// What a database holds.
 struct Stats {
@@ -20,12 +20,13 @@ struct Stats {
     bytes_on_disk: u64,
 }
 
-pub(super) fn stats(dir: &Path, as_json: bool) -> Result<(), Failure> {
+pub(super) fn stats(dir: &Path, at: Option<At>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
+    let snapshot = database::snapshot(&db, at)?;
     let stats = Stats {
-        root: db.root(),
-        counts: db.counts(),
-        trees: db.snapshot().tree_stats()?,
+        root: snapshot.root().cid(),
+        counts: snapshot.root().counts,
+        trees: snapshot.tree_stats()?,
         bytes_on_disk: bytes_on_disk(dir).map_err(Failure::file(dir, "measuring the directory"))?,
     };
     let mut out = Out::new();
@@ -134,8 +135,13 @@ fn allocated(meta: &Metadata) -> u64 {
     meta.len()
 }
 
-pub(super) fn verify(dir: &Path) -> Result<(), Failure> {
+pub(super) fn verify(dir: &Path, repair: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
+    if repair {
+        let repaired = db.repair()?;
+        let what = if repaired.from == repaired.to { "the root is as it was" } else { "the root is another" };
+        note(&format!("all trees are derived anew: {what}"));
+    }
     let verified = db.verify()?;
     let pages: u64 = verified.trees.iter().map(|(_, stats)| stats.pages).sum();
     let mut out = Out::new();

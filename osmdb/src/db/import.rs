@@ -5,6 +5,7 @@ use std::path::Path;
 use prolly::PageStore;
 
 use super::Db;
+use super::reflog::{self, Cause};
 use crate::entry::Fresh;
 use crate::error::Error;
 use crate::io::Reader;
@@ -62,8 +63,8 @@ impl<S: PageStore> Db<S> {
         }
         progress(total, total);
         let read = new.len() as u64;
-        let _turn = self.write_turn();
-        let applied = self.add(&self.store, new, "import", None)?;
+        let mut turn = self.write_turn();
+        let applied = self.add(&mut turn, &self.store, new, Cause::new(reflog::IMPORT))?;
         Ok(Imported { read, gained: applied.gained, forked: applied.forked })
     }
 }

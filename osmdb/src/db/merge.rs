@@ -1,13 +1,85 @@
 //! The union of two databases, by the difference of their roots.
 
+use std::collections::BTreeSet;
+
 use prolly::{Cid, Counting, Layered, PageSource, PageStore, Tree, read};
 
+use super::reflog::{self, Cause, in_effect};
 use super::snapshot::parse_history;
 use super::{Db, Snapshot};
-use crate::entry::{Fresh, Known};
+use crate::entry::{Author, Entry, Fresh, Known, SignatureError, Version};
 use crate::error::Error;
 use crate::model::ElementId;
 use crate::views::keys;
+
+/// Decides which versions of others are taken in. What is not stays out of all trees, and is offered again
+/// by the next merge.
+///
+/// Databases that hold different versions have different roots: peers who are to arrive at one root decide
+/// alike.
+///
+/// ```
+/// use osmdb::{Entry, Kind, Policy};
+/// let no_relations = |entry: &Entry| entry.element.kind != Kind::Relation;
+/// fn takes(_: impl Policy) {}
+/// takes(no_relations);
+/// ```
+pub trait Policy {
+    /// Tells whether a version is taken in. Its signature was checked before.
+    fn admits(&self, entry: &Entry) -> bool;
+}
+
+impl<F: Fn(&Entry) -> bool> Policy for F {
+    fn admits(&self, entry: &Entry) -> bool {
+        self(entry)
+    }
+}
+
+/// Everybody may edit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Everyone;
+
+impl Policy for Everyone {
+    fn admits(&self, _: &Entry) -> bool {
+        true
+    }
+}
+
+/// Only edits that these authors signed are taken in, and what was imported from files, which nobody signs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authors(pub BTreeSet<Author>);
+
+impl Policy for Authors {
+    fn admits(&self, entry: &Entry) -> bool {
+        match (&entry.origin, entry.author()) {
+            (crate::entry::Origin::Imported(_), _) => true,
+            (_, author) => author.is_some_and(|author| self.0.contains(&author)),
+        }
+    }
+}
+
+/// A version that was not taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The element.
+    pub element: ElementId,
+    /// The version.
+    pub version: Version,
+    /// Why not.
+    pub why: Unfit,
+}
+
+/// Why a version is not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// It names an author who did not sign it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The policy does not admit it.
+    #[error("the policy does not admit it")]
+    Policy,
+}
 
 /// What a merge did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +92,8 @@ pub struct Merged {
     pub pages_here: usize,
     /// How many were read there.
     pub pages_there: usize,
+    /// What was not taken in.
+    pub refused: Vec<Refused>,
     /// The root afterwards.
     pub root: Cid,
 }
@@ -44,11 +118,38 @@ impl<S: PageStore> Db<S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// A version with a forged signature is not taken in: see [`Merged::refused`].
+    ///
     /// # Errors
     /// The databases have different names or configurations, one of them is damaged, or the store
     /// fails; this database is as it was.
     pub fn merge<T: PageSource>(&self, other: &Snapshot<T>) -> Result<Merged, Error> {
-        let _turn = self.write_turn();
+        self.merge_admitting(other, &Everyone)
+    }
+
+    /// Merges as [`merge`](Self::merge) does, and takes in only what a policy admits.
+    ///
+    /// ```
+    /// use osmdb::{Authors, Coord, Db, Payload, Tags};
+    /// let (ours, friend, other) = (Db::in_memory("osm")?, Db::in_memory("osm")?, Db::in_memory("osm")?);
+    /// let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+    /// friend.create(node(1))?;
+    /// other.create(node(2))?;
+    /// let friends = Authors([friend.author()?].into());
+    /// assert_eq!(ours.merge_admitting(&friend.snapshot(), &friends)?.gained, 1);
+    /// let merged = ours.merge_admitting(&other.snapshot(), &friends)?;
+    /// assert_eq!((merged.gained, merged.refused.len()), (0, 1));
+    /// # Ok::<(), osmdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`merge`](Self::merge).
+    pub fn merge_admitting<T: PageSource>(
+        &self,
+        other: &Snapshot<T>,
+        policy: &dyn Policy,
+    ) -> Result<Merged, Error> {
+        let mut turn = self.write_turn();
         let (root, their_root) = (self.root_record(), other.root());
         let same_config = root.trees.heads.config == their_root.trees.heads.config;
         if root.name != their_root.name || !same_config {
@@ -57,27 +158,56 @@ impl<S: PageStore> Db<S> {
         let here = Counting::new(&self.store);
         let there = Counting::new(other.source());
         let their_cid = their_root.cid();
-        let log = self.reflog()?;
+        let log = in_effect(self.reflog()?);
         if log.iter().any(|entry| entry.root == their_cid || entry.merged == Some(their_cid)) {
             let root = root.cid();
-            return Ok(Merged { gained: 0, forked: Vec::new(), pages_here: 1, pages_there: 1, root });
+            let (forked, refused) = (Vec::new(), Vec::new());
+            return Ok(Merged { gained: 0, forked, pages_here: 1, pages_there: 1, refused, root });
         }
         let both = Layered(&here, &there);
-        let mut new = gained_heads(&both, root.trees.heads, their_root.trees.heads)?;
-        new.extend(gained_history(&both, root.trees.history, their_root.trees.history)?);
-        let applied = self.add(&here, new, "merge", Some(their_cid))?;
+        let mut gate = Gate { policy, refused: Vec::new() };
+        let mut new = gained_heads(&both, root.trees.heads, their_root.trees.heads, &mut gate)?;
+        new.extend(gained_history(&both, root.trees.history, their_root.trees.history, &mut gate)?);
+        let refused = gate.refused;
+        // What was not taken in may be another time.
+        let merged = refused.is_empty().then_some(their_cid);
+        let applied = self.add(&mut turn, &here, new, Cause { what: reflog::MERGE, merged })?;
         Ok(Merged {
             gained: applied.gained,
             forked: applied.forked,
             pages_here: here.pages() + 1,
             pages_there: there.pages() + 1,
+            refused,
             root: applied.root.cid(),
         })
     }
 }
 
+/// What versions pass on their way in.
+struct Gate<'a> {
+    policy: &'a dyn Policy,
+    refused: Vec<Refused>,
+}
+
+impl Gate<'_> {
+    fn admits(&mut self, known: &Known) -> bool {
+        let why = match known.entry.check_signature() {
+            Err(error) => Unfit::Signature(error),
+            Ok(_) if !self.policy.admits(&known.entry) => Unfit::Policy,
+            Ok(_) => return true,
+        };
+        self.refused.push(Refused { element: known.entry.element, version: known.version, why });
+        false
+    }
+}
+
 /// Returns the heads there that are no heads here. Some may be history here: adding tells.
-fn gained_heads<S: PageSource>(both: &S, ours: Tree, theirs: Tree) -> Result<Vec<Fresh>, Error> {
+fn gained_heads<S: PageSource>(
+    both: &S,
+    ours: Tree,
+    theirs: Tree,
+    gate: &mut Gate<'_>,
+) -> Result<Vec<Fresh>, Error> {
     let mut gained = Vec::new();
     for change in ours.diff(&theirs, both)? {
         let change = change?;
@@ -87,19 +217,86 @@ fn gained_heads<S: PageSource>(both: &S, ours: Tree, theirs: Tree) -> Result<Vec
         let ours = change.left.map(decode).transpose()?.unwrap_or_default();
         let theirs = decode(right)?;
         let gain = theirs.into_iter().filter(|new| ours.iter().all(|known| known.version != new.version));
-        gained.extend(gain.map(Fresh::from));
+        gained.extend(gain.filter(|known| gate.admits(known)).map(Fresh::from));
     }
     Ok(gained)
 }
 
 /// Returns what is history there and not here. Some may be heads here: adding tells.
-fn gained_history<S: PageSource>(both: &S, ours: Tree, theirs: Tree) -> Result<Vec<Fresh>, Error> {
+fn gained_history<S: PageSource>(
+    both: &S,
+    ours: Tree,
+    theirs: Tree,
+    gate: &mut Gate<'_>,
+) -> Result<Vec<Fresh>, Error> {
     let mut gained = Vec::new();
     for change in ours.diff(&theirs, both)? {
         let change = change?;
         if let (None, Some(right)) = (change.left, change.right) {
-            gained.push(parse_history((change.key, read(both, right)?))?.into());
+            let known = parse_history((change.key, read(both, right)?))?;
+            if gate.admits(&known) {
+                gained.push(known.into());
+            }
         }
     }
     Ok(gained)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{DeviceKey, EditMeta, Origin, Signed};
+    use crate::model::{Coord, Payload, Tags};
+
+    fn node(lat: i64) -> Option<Payload> {
+        Some(Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() })
+    }
+
+    /// Puts an entry into a database as somebody would who has a program of his own.
+    fn smuggle(db: &Db<prolly::MemoryStore>, entry: &Entry) {
+        let mut turn = db.write_turn();
+        db.add(&mut turn, db.store(), vec![Fresh::new(entry)], Cause::new(reflog::EDIT)).unwrap();
+    }
+
+    #[test]
+    fn forged_versions_stay_out() {
+        let (ours, theirs) = (Db::in_memory("osm").unwrap(), Db::in_memory("osm").unwrap());
+        let (key, other) = (DeviceKey::generate().unwrap(), DeviceKey::generate().unwrap());
+        let entry = |id, lat| Entry {
+            element: ElementId::node(id),
+            payload: node(lat),
+            origin: Origin::Edited(EditMeta { timestamp: 5, ..EditMeta::default() }),
+        };
+        let mut good = entry(1, 1);
+        key.sign(&mut good);
+        smuggle(&theirs, &good);
+        // A signature of other content, and one that another key made.
+        let mut forged = entry(2, 2);
+        key.sign(&mut forged);
+        forged.payload = node(3);
+        smuggle(&theirs, &forged);
+        let mut stolen = entry(3, 3);
+        other.sign(&mut stolen);
+        if let Origin::Edited(EditMeta { signed: Some(Signed { author, .. }), .. }) = &mut stolen.origin {
+            *author = key.author();
+        }
+        smuggle(&theirs, &stolen);
+        smuggle(&theirs, &entry(4, 4));
+
+        let merged = ours.merge(&theirs.snapshot()).unwrap();
+        assert_eq!(merged.gained, 2, "what is signed, and what nobody says to have signed");
+        let refused: Vec<Version> = merged.refused.iter().map(|refused| refused.version).collect();
+        assert_eq!(refused, [forged.version(), stolen.version()]);
+        assert!(matches!(merged.refused[0].why, Unfit::Signature(error) if error.author == key.author()));
+        ours.verify().unwrap();
+        let error = theirs.verify().unwrap_err();
+        assert!(matches!(error, Error::Signature { version, .. } if version == forged.version()), "{error}");
+
+        let friends = Authors([key.author()].into());
+        let fresh = Db::in_memory("osm").unwrap();
+        let merged = fresh.merge_admitting(&theirs.snapshot(), &friends).unwrap();
+        assert_eq!((merged.gained, merged.refused.len()), (1, 3));
+        // It was not taken in whole, so it is looked at again.
+        assert_eq!(fresh.merge(&theirs.snapshot()).unwrap().gained, 1);
+    }
 }

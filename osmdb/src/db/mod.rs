@@ -2,20 +2,33 @@
 
 mod apply;
 mod areas;
+mod authors;
+mod batch;
 mod change_file;
+mod changeset;
+mod count;
+mod cursor;
 mod diff;
+mod forks;
+mod history;
 mod import;
+mod keeping;
+mod map;
 mod merge;
+mod nearest;
+mod places;
 mod query;
 mod reflog;
 mod snapshot;
+mod stage;
+mod time;
 mod tree_writer;
+mod undo;
 mod verify;
 mod walk;
-mod write;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prolly::{
@@ -23,18 +36,29 @@ use prolly::{
 };
 
 pub use self::areas::Area;
+pub use self::authors::{AuthorInfo, MAX_AUTHOR_NAME_BYTES};
+pub use self::batch::{Batch, Edited, InUse, Replaces, Write, Written};
+pub use self::changeset::ChangesetInfo;
+pub use self::cursor::{Cursor, CursorError, MAX_CURSOR_BYTES};
 pub use self::diff::{Diff, Difference};
+pub use self::forks::Forks;
+pub use self::history::Revision;
 pub use self::import::Imported;
-pub use self::merge::Merged;
+pub use self::keeping::{Collected, Keep};
+pub use self::map::Map;
+pub use self::merge::{Authors, Everyone, Merged, Policy, Refused, Unfit};
+pub use self::nearest::{Nearest, Neighbour};
 pub use self::query::{Feature, Query};
 pub use self::reflog::Reflog;
 pub use self::snapshot::{Head, Snapshot};
-pub use self::verify::Verified;
-pub use self::write::{Replaces, Write};
-use crate::entry::Fresh;
+pub use self::time::{At, ParseAtError};
+pub use self::undo::Undone;
+pub use self::verify::{Repaired, Verified};
+use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
 use apply::Applied;
+use reflog::Cause;
 
 /// The store's name for the root of the database.
 const MAIN: &str = "main";
@@ -57,8 +81,16 @@ pub struct Db<S = FjallStore> {
     store: S,
     root: RwLock<Root>,
     /// Held while a change is made.
-    writing: Mutex<()>,
-    ids: Mutex<write::NewIds>,
+    writing: Mutex<Turn>,
+    ids: Mutex<batch::NewIds>,
+    key: OnceLock<Arc<DeviceKey>>,
+}
+
+/// The turn to change the database.
+#[derive(Debug, Default)]
+struct Turn {
+    /// The number of the next record of the reflog, once it is known.
+    next: Option<u64>,
 }
 
 impl Db<FjallStore> {
@@ -101,8 +133,8 @@ impl<S: PageStore> Db<S> {
             Some(cid) => Snapshot::open(&store, cid)?.root().clone(),
             None => create(&store, name)?,
         };
-        let ids = Mutex::new(write::NewIds::default());
-        Ok(Self { store, root: RwLock::new(root), writing: Mutex::new(()), ids })
+        let (writing, ids) = (Mutex::default(), Mutex::default());
+        Ok(Self { store, root: RwLock::new(root), writing, ids, key: OnceLock::new() })
     }
 
     /// Returns the store.
@@ -149,29 +181,33 @@ impl<S: PageStore> Db<S> {
         reflog::read(&self.store)
     }
 
-    fn write_turn(&self) -> MutexGuard<'_, ()> {
+    fn write_turn(&self) -> MutexGuard<'_, Turn> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds entries in one commit, with pages of the store seen through `pages`. The caller has the
-    /// turn to write.
-    fn add<P>(&self, pages: &P, new: Vec<Fresh>, what: &str, merged: Option<Cid>) -> Result<Applied, Error>
+    /// Adds entries in one commit, with pages of the store seen through `pages`.
+    fn add<P>(&self, turn: &mut Turn, pages: &P, new: Vec<Fresh>, cause: Cause<'_>) -> Result<Applied, Error>
     where
         P: PageSource + PageSink,
     {
         let old = self.root_record();
         let applied = apply::apply(pages, &old, new)?;
-        let (before, after) = (old.cid(), applied.root.cid());
-        if before == after && merged.is_none() {
-            return Ok(applied);
+        if old.cid() != applied.root.cid() || cause.merged.is_some() {
+            self.change_root(turn, &applied.root, cause)?;
         }
-        let number = reflog::read(&self.store)?.last().map_or(0, |last| last.number + 1);
-        let log = Reflog { number, root: after, what: what.to_owned(), time: now(), merged };
-        self.store.put(after, applied.root.encode().into())?;
-        let change = RootChange { name: MAIN.to_owned(), expected: Some(before), new: Some(after) };
-        self.store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
-        *self.root.write().unwrap_or_else(PoisonError::into_inner) = applied.root.clone();
         Ok(applied)
+    }
+
+    /// Makes another root that of the database, in one commit with its record of the reflog.
+    fn change_root(&self, turn: &mut Turn, root: &Root, cause: Cause<'_>) -> Result<(), Error> {
+        let number = match turn.next {
+            Some(number) => number,
+            None => reflog::read(&self.store)?.last().map_or(0, |last| last.number.saturating_add(1)),
+        };
+        commit_root(&self.store, Some(self.root()), root, number, cause)?;
+        turn.next = number.checked_add(1);
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = root.clone();
+        Ok(())
     }
 }
 
@@ -180,12 +216,25 @@ fn create<S: PageStore>(store: &S, name: &str) -> Result<Root, Error> {
         return Err(Error::Name);
     }
     let root = empty_root(store, name, Config::default())?;
-    let cid = root.cid();
-    store.put(cid, root.encode().into())?;
-    let log = Reflog { number: 0, root: cid, what: "create".to_owned(), time: now(), merged: None };
-    let change = RootChange { name: MAIN.to_owned(), expected: None, new: Some(cid) };
-    store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
+    commit_root(store, None, &root, 0, Cause::new(reflog::CREATE))?;
     Ok(root)
+}
+
+/// Writes a root record, names it the root of the database, and notes in the reflog why.
+fn commit_root<S: PageStore>(
+    store: &S,
+    before: Option<Cid>,
+    root: &Root,
+    number: u64,
+    cause: Cause<'_>,
+) -> Result<(), Error> {
+    let after = root.cid();
+    store.put(after, root.encode().into())?;
+    let Cause { what, merged } = cause;
+    let log = Reflog { number, root: after, what: what.to_owned(), time: now(), merged };
+    let change = RootChange { name: MAIN.to_owned(), expected: before, new: Some(after) };
+    store.commit(&Commit { roots: vec![change], notes: vec![log.note()] })?;
+    Ok(())
 }
 
 /// Writes the pages of a database without entries.

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use prolly::{KeyRange, PageSource, ReadValue, Scan, Step, Value};
+use prolly::{PageSource, Step};
 
+use super::count::Count;
+use super::cursor::{Cursor, CursorError, Listing, numbers};
+use super::places::{HeadsOf, Part, Places, Visit, Wants, damaged};
 use crate::entry::{Entry, Known};
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::geometry::Window;
-use crate::model::{BBox, ElementId, Kind, Payload, Tags};
-use crate::root::Trees;
-use crate::views::keys;
-use crate::views::spatial::{self, Geometry};
+use crate::model::{BBox, ElementId, Kind, MAX_ID, Payload, Tags};
+use crate::root::{Root, Trees};
+use crate::views::spatial::{self, Geometry, KEY_BYTES};
 
 /// What a map needs of one head of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,17 +28,115 @@ pub struct Feature {
     pub members: Vec<crate::model::Member>,
 }
 
-/// Finds what touches a box, in steps; or, as an iterator, where all pages are at hand.
+/// Finds what touches a box, in steps; or, as an iterator, where all pages are at hand. After an error
+/// it ends.
+///
+/// A page of results is what [`take`](Iterator::take) takes, and [`save`](Self::save) says where the next
+/// one begins:
+///
+/// ```
+/// use osmdb::{Coord, Db, Filter, Payload, Tags};
+/// let db = Db::in_memory("osm")?;
+/// for place in 1..=5 {
+///     let tags = Tags::from([("natural", "peak")]);
+///     db.create(Payload::Node { coord: Coord::new(place, 0)?, tags })?;
+/// }
+/// let (snapshot, bbox) = (db.snapshot(), "-1,-1,1,1".parse()?);
+/// let peaks: Filter = "node and natural=peak".parse()?;
+/// let mut query = snapshot.query(bbox).filter(&peaks);
+/// assert_eq!(query.by_ref().take(3).count(), 3);
+/// let cursor = query.save();
+/// // Later, perhaps in another program:
+/// assert_eq!(snapshot.query(bbox).filter(&peaks).after(&cursor)?.count(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Query<S> {
     source: S,
+    root: Root,
+    bbox: BBox,
     find: Find,
     ended: bool,
+    /// Behind what was handed out.
+    place: Place,
+}
+
+impl<S> Query<S> {
+    pub(crate) fn new(source: S, root: &Root, bbox: BBox) -> Self {
+        let find = Find::new(&root.trees, bbox, Filter::new(), Place::Begin);
+        Self { source, root: root.clone(), bbox, find, ended: false, place: Place::Begin }
+    }
+
+    /// Finds only what passes a filter, and what passed the filters before. The query begins anew.
+    ///
+    /// The answer is that of the query without a filter, less what does not pass: a relation is found
+    /// because of a member in the box, whether or not that member passes. A filter without relations, as
+    /// `node|way`, saves looking for them.
+    #[must_use]
+    pub fn filter(mut self, filter: &Filter) -> Self {
+        self.begin(Some(filter), Place::Begin);
+        self
+    }
+
+    /// Goes on where [`save`](Self::save) was called, on a query for the same box and filter at the same
+    /// root.
+    ///
+    /// Costs no page of those that were read before, unless relations are looked for: these come last, and
+    /// to know which they are, the pages that were read before are read once more.
+    ///
+    /// # Errors
+    /// The cursor belongs to another root, box, filter or listing, or is damaged.
+    pub fn after(mut self, cursor: &Cursor) -> Result<Self, CursorError> {
+        let place = cursor.place(Listing::Query, self.root.cid(), &self.question())?;
+        let place = Place::parse(place).ok_or(CursorError::Place)?;
+        self.begin(None, place);
+        Ok(self)
+    }
+
+    /// Says where the query is: behind the last feature that was handed out. Costs no page.
+    #[must_use]
+    pub fn save(&self) -> Cursor {
+        Cursor::new(Listing::Query, self.root.cid(), &self.question(), self.place.encode())
+    }
+
+    fn begin(&mut self, filter: Option<&Filter>, place: Place) {
+        let before = std::mem::take(&mut self.find.visit.filter);
+        let filter = filter.cloned().unwrap_or_default();
+        self.find = Find::new(&self.root.trees, self.bbox, before.and(filter), place);
+        self.place = place;
+    }
+
+    /// Returns what is asked, for the cursor.
+    fn question(&self) -> Vec<u8> {
+        let (low, high) = (self.bbox.south_west(), self.bbox.north_east());
+        let sides = [low.lon(), low.lat(), high.lon(), high.lat()].map(i64::from);
+        [&numbers(&sides), self.find.visit.filter.to_string().as_bytes()].concat()
+    }
 }
 
 impl<S: PageSource> Query<S> {
-    pub(crate) fn new(source: S, trees: &Trees, bbox: BBox) -> Self {
-        Self { source, find: Find::new(trees, bbox), ended: false }
+    /// Counts the elements that the query finds, from its beginning; a forked one counts once.
+    ///
+    /// Costs the pages that the query costs, less those of relations if the filter asks for no tags; but
+    /// decodes only what the count depends on: no tags that nobody asks for, and no line of a way that is
+    /// inside of the box as a whole. In a database with forks it remembers what it has counted, at 16 bytes
+    /// for an element.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    /// let db = Db::in_memory("osm")?;
+    /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::from([("natural", "peak")]) })?;
+    /// let (snapshot, bbox) = (db.snapshot(), "-1,-1,1,1".parse()?);
+    /// assert_eq!(snapshot.query(bbox).count_elements()?, 1);
+    /// assert_eq!(snapshot.query(bbox).filter(&"highway".parse()?).count_elements()?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A page is missing or damaged.
+    pub fn count_elements(self) -> Result<u64, Error> {
+        let mut count = Count::new(&self.root, self.bbox, self.find.visit.filter);
+        Ok(count.step(&self.source)?.complete()?)
     }
 }
 
@@ -47,8 +148,61 @@ impl<S: PageSource> Iterator for Query<S> {
             return None;
         }
         let next = self.find.step(&self.source).and_then(|step| Ok(step.complete()?));
-        self.ended = !matches!(next, Ok(Some(_)));
-        next.transpose()
+        match next {
+            Ok(Some((place, feature))) => {
+                self.place = place;
+                Some(Ok(feature))
+            }
+            Ok(None) => {
+                (self.ended, self.place) = (true, Place::End);
+                None
+            }
+            Err(error) => {
+                self.ended = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// A place in the order in which a query finds features: behind one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Begin,
+    /// Behind so many features of the pair with this key.
+    Spatial([u8; KEY_BYTES], u32),
+    /// Behind so many heads of this relation.
+    Relation(u64, u32),
+    End,
+}
+
+impl Place {
+    fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Begin => Vec::new(),
+            Self::Spatial(key, count) => [&[1][..], &key, &count.to_be_bytes()].concat(),
+            Self::Relation(id, count) => [&[2][..], &id.to_be_bytes(), &count.to_be_bytes()].concat(),
+            Self::End => vec![3],
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let Some((which, rest)) = bytes.split_first() else { return Some(Self::Begin) };
+        let place = match which {
+            1 => {
+                let (key, count) = rest.split_first_chunk()?;
+                spatial::element_of(key)?;
+                Self::Spatial(*key, u32::from_be_bytes(count.try_into().ok()?))
+            }
+            2 => {
+                let (id, count) = rest.split_first_chunk()?;
+                let id = Some(u64::from_be_bytes(*id)).filter(|id| (1..=MAX_ID).contains(id))?;
+                Self::Relation(id, u32::from_be_bytes(count.try_into().ok()?))
+            }
+            3 if rest.is_empty() => Self::End,
+            _ => return None,
+        };
+        Some(place)
     }
 }
 
@@ -56,120 +210,173 @@ impl<S: PageSource> Iterator for Query<S> {
 #[derive(Debug)]
 struct Find {
     trees: Trees,
-    windows: Vec<Window>,
-    scan: Scan,
-    /// Which tree the scan walks over.
     phase: Phase,
-    /// Pairs found and not yet looked at.
-    pairs: VecDeque<(bytes::Bytes, Value)>,
-    /// The value being read, which may live out of line.
-    reading: Option<(bytes::Bytes, ReadValue)>,
-    found: VecDeque<Feature>,
-    relations: BTreeSet<u64>,
+    visit: Gather,
+    /// Heads of relations that were handed out: of this one, so many.
+    passed: Option<(u64, u32)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Phase {
-    Spatial,
-    Relations,
+    /// What is in the box, from the place on where the query begins.
+    Spatial(Places, Place),
+    /// What is before that place: only for the relations.
+    Before(Places),
+    Relations(HeadsOf),
+    Ended,
 }
 
 impl Find {
-    fn new(trees: &Trees, bbox: BBox) -> Self {
-        let windows = Window::of(bbox);
-        let ranges = windows.iter().flat_map(spatial::ranges).collect();
-        Self {
-            trees: *trees,
-            windows,
-            scan: Scan::new(trees.spatial, ranges),
-            phase: Phase::Spatial,
-            pairs: VecDeque::new(),
-            reading: None,
-            found: VecDeque::new(),
-            relations: BTreeSet::new(),
-        }
-    }
-
-    fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Feature>>, Error> {
-        loop {
-            if let Some(feature) = self.found.pop_front() {
-                return Ok(Step::Ready(Some(feature)));
+    fn new(trees: &Trees, bbox: BBox, filter: Filter, place: Place) -> Self {
+        let places = |part: Part<'_>| Places::new(trees.spatial, Window::of(bbox), part);
+        let mut visit = Gather::new(filter);
+        let mut passed = None;
+        let phase = match place {
+            Place::Begin => Phase::Spatial(places(Part::All), place),
+            Place::Spatial(key, count) => {
+                visit.passed = Some((key, count));
+                Phase::Spatial(places(Part::From(&key)), place)
             }
-            if let Some((key, mut value)) = self.reading.take() {
-                match value.step(source)? {
-                    Step::Ready(bytes) => self.look_at(&key, &bytes)?,
-                    Step::Missing(cids) => {
-                        self.reading = Some((key, value));
-                        return Ok(Step::Missing(cids));
-                    }
-                }
-                continue;
+            Place::Relation(id, count) => {
+                passed = Some((id, count));
+                visit.only_relations = true;
+                Phase::Before(places(Part::All))
             }
-            if let Some((key, value)) = self.pairs.pop_front() {
-                if self.phase == Phase::Relations || spatial::may_touch(&key, &self.windows) {
-                    self.reading = Some((key, ReadValue::new(value)));
-                }
-                continue;
-            }
-            match self.scan.step(source)? {
-                Step::Missing(cids) => return Ok(Step::Missing(cids)),
-                Step::Ready(Some(run)) => self.pairs.extend(run.pairs()),
-                Step::Ready(None) if self.phase == Phase::Spatial => self.go_on_to_relations(),
-                Step::Ready(None) => return Ok(Step::Ready(None)),
-            }
-        }
-    }
-
-    fn go_on_to_relations(&mut self) {
-        self.phase = Phase::Relations;
-        let relations = std::mem::take(&mut self.relations).into_iter().map(ElementId::relation);
-        let ranges = relations.map(|relation| KeyRange::point(&keys::element(relation))).collect();
-        self.scan = Scan::new(self.trees.heads, ranges);
-    }
-
-    fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        match self.phase {
-            Phase::Spatial => self.look_at_place(key, value),
-            Phase::Relations => self.look_at_relation(key, value),
-        }
-    }
-
-    fn look_at_place(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        let damaged = |source| match keys::split_element(key.get(spatial::ELEMENT_AT..).unwrap_or_default()) {
-            Some((element, _)) => Error::Entry { element, source },
-            None => Error::Key { tree: "spatial" },
+            Place::End => Phase::Ended,
         };
-        let pair = spatial::parse(key, value).map_err(damaged)?;
-        let before = self.found.len();
-        for located in pair.features {
-            if self.windows.iter().any(|window| touches(window, &located.geometry)) {
-                let (geometry, tags) = (located.geometry, located.tags);
-                self.found.push_back(Feature { element: pair.element, geometry, tags, members: Vec::new() });
+        Self { trees: *trees, phase, visit, passed }
+    }
+
+    fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<(Place, Feature)>>, Error> {
+        loop {
+            if let Some(found) = self.visit.found.pop_front() {
+                return Ok(Step::Ready(Some(found)));
+            }
+            let more = match &mut self.phase {
+                Phase::Spatial(places, _) | Phase::Before(places) => places.step(source, &mut self.visit)?,
+                Phase::Relations(heads) => match heads.step(source)? {
+                    Step::Missing(cids) => return Ok(Step::Missing(cids)),
+                    Step::Ready(None) => Step::Ready(false),
+                    Step::Ready(Some((relation, value))) => {
+                        self.look_at_relation(relation, &value)?;
+                        Step::Ready(true)
+                    }
+                },
+                Phase::Ended => return Ok(Step::Ready(None)),
+            };
+            match more {
+                Step::Missing(cids) => return Ok(Step::Missing(cids)),
+                Step::Ready(true) => {}
+                Step::Ready(false) => self.go_on(),
             }
         }
-        if self.found.len() > before {
+    }
+
+    fn go_on(&mut self) {
+        let trees = self.trees;
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Spatial(..) | Phase::Before(_) if !self.visit.wants_relations => Phase::Ended,
+            Phase::Spatial(places, Place::Spatial(key, _)) => {
+                self.visit.only_relations = true;
+                Phase::Before(Places::new(trees.spatial, places.windows().to_vec(), Part::Before(&key)))
+            }
+            Phase::Spatial(..) | Phase::Before(_) => {
+                let from = self.passed.map_or(0, |(id, _)| id);
+                let relations = self.visit.relations.split_off(&from).into_iter().map(ElementId::relation);
+                Phase::Relations(HeadsOf::new(trees.heads, relations))
+            }
+            Phase::Relations(_) | Phase::Ended => Phase::Ended,
+        };
+    }
+
+    fn look_at_relation(&mut self, relation: ElementId, value: &[u8]) -> Result<(), Error> {
+        let passed = self.passed.filter(|(id, _)| *id == relation.id).map_or(0, |(_, count)| count);
+        for (count, feature) in (1..).zip(relation_features(relation, value)?) {
+            if count > passed && self.visit.filter.matches(Kind::Relation, &feature.tags) {
+                self.visit.found.push_back((Place::Relation(relation.id, count), feature));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the live heads of a relation.
+pub(crate) fn relation_features(relation: ElementId, value: &[u8]) -> Result<Vec<Feature>, Error> {
+    if relation.kind != Kind::Relation {
+        return Err(Error::Key { tree: "heads" });
+    }
+    let heads = Known::decode_heads(relation, value).map_err(Error::entry(relation))?;
+    let feature = |Known { entry: Entry { payload, .. }, .. }| match payload {
+        Some(Payload::Relation { members, tags }) => {
+            Some(Feature { element: relation, geometry: Geometry::Members, tags, members })
+        }
+        _ => None,
+    };
+    Ok(heads.into_iter().filter_map(feature).collect())
+}
+
+/// Gathers the features of the pairs, and which relations name them.
+#[derive(Debug)]
+struct Gather {
+    filter: Filter,
+    wants_relations: bool,
+    /// Whether no features are gathered.
+    only_relations: bool,
+    /// How many features of this pair were handed out before.
+    passed: Option<([u8; KEY_BYTES], u32)>,
+    found: VecDeque<(Place, Feature)>,
+    relations: BTreeSet<u64>,
+}
+
+impl Gather {
+    fn new(filter: Filter) -> Self {
+        let wants_relations = filter.admits(Kind::Relation);
+        let (found, relations) = (VecDeque::new(), BTreeSet::new());
+        Self { filter, wants_relations, only_relations: false, passed: None, found, relations }
+    }
+}
+
+impl Visit for Gather {
+    fn wants(&self, key: &[u8], _: &[Window]) -> Wants {
+        let admits = spatial::element_of(key).is_none_or(|element| self.filter.admits(element.kind));
+        if self.wants_relations || admits { Wants::KeyAndValue } else { Wants::Nothing }
+    }
+
+    fn look(&mut self, key: &[u8], value: &[u8], windows: &[Window]) -> Result<(), Error> {
+        let Ok(place) = <[u8; KEY_BYTES]>::try_from(key) else { return Err(Error::Key { tree: "spatial" }) };
+        if self.only_relations && spatial::surely_touches(key, windows) {
+            self.relations.extend(spatial::relations_of(value).map_err(damaged(key))?);
+            return Ok(());
+        }
+        let pair = spatial::parse(key, value).map_err(damaged(key))?;
+        let passed = self.passed.filter(|(key, _)| *key == place).map_or(0, |(_, count)| count);
+        let mut touched = false;
+        for (count, located) in (1..).zip(pair.features) {
+            if !windows.iter().any(|window| window.meets(&located.geometry)) {
+                continue;
+            }
+            touched = true;
+            let passes = || self.filter.matches(pair.element.kind, &located.tags);
+            if !self.only_relations && count > passed && passes() {
+                let (geometry, tags) = (located.geometry, located.tags);
+                let feature = Feature { element: pair.element, geometry, tags, members: Vec::new() };
+                self.found.push_back((Place::Spatial(place, count), feature));
+            }
+        }
+        if touched && self.wants_relations {
             self.relations.extend(pair.relations);
         }
         Ok(())
     }
-
-    fn look_at_relation(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        let element = keys::parse_element(key).filter(|element| element.kind == Kind::Relation);
-        let element = element.ok_or(Error::Key { tree: "heads" })?;
-        let heads = Known::decode_heads(element, value).map_err(Error::entry(element))?;
-        for Known { entry: Entry { payload, .. }, .. } in heads {
-            if let Some(Payload::Relation { members, tags }) = payload {
-                self.found.push_back(Feature { element, geometry: Geometry::Members, tags, members });
-            }
-        }
-        Ok(())
-    }
 }
 
-fn touches(window: &Window, geometry: &Geometry) -> bool {
-    match geometry {
-        Geometry::Point(coord) => window.contains(*coord),
-        Geometry::Line(line) => window.touches(line),
-        Geometry::Members => false,
+impl Window {
+    /// Tells whether a geometry touches the window. A relation is nowhere by itself.
+    pub(crate) fn meets(&self, geometry: &Geometry) -> bool {
+        match geometry {
+            Geometry::Point(coord) => self.contains(*coord),
+            Geometry::Line(line) => self.touches(line),
+            Geometry::Members => false,
+        }
     }
 }

@@ -7,6 +7,28 @@ use crate::error::Error;
 
 const PREFIX: &[u8] = b"reflog/";
 
+/// What changes a root: the words of the reflog.
+pub(super) const CREATE: &str = "create";
+pub(super) const IMPORT: &str = "import";
+pub(super) const EDIT: &str = "edit";
+pub(super) const MERGE: &str = "merge";
+pub(super) const UNDO: &str = "undo";
+pub(super) const REPAIR: &str = "repair";
+
+/// Why a root changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cause<'a> {
+    pub(super) what: &'a str,
+    /// The root that was merged.
+    pub(super) merged: Option<Cid>,
+}
+
+impl<'a> Cause<'a> {
+    pub(super) const fn new(what: &'a str) -> Self {
+        Self { what, merged: None }
+    }
+}
+
 /// One change of the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reflog {
@@ -14,7 +36,7 @@ pub struct Reflog {
     pub number: u64,
     /// The root since then.
     pub root: Cid,
-    /// What was done: `create`, `import`, `edit`, `merge`.
+    /// What was done: `create`, `import`, `edit`, `merge`, `undo`, `repair`.
     pub what: String,
     /// When, in seconds since 1970.
     pub time: i64,
@@ -52,4 +74,17 @@ impl Reflog {
 /// Returns all changes of the root, the oldest first.
 pub(crate) fn read<S: PageStore>(store: &S) -> Result<Vec<Reflog>, Error> {
     store.notes(PREFIX)?.iter().map(Reflog::parse).collect()
+}
+
+/// Leaves out the changes that were undone: what remains led to the present root, the last of all.
+pub(super) fn in_effect(log: Vec<Reflog>) -> Vec<Reflog> {
+    let mut kept: Vec<Reflog> = Vec::with_capacity(log.len());
+    for entry in log {
+        let back = kept.iter().rposition(|earlier| earlier.root == entry.root);
+        match back {
+            Some(back) if entry.what == UNDO => kept.truncate(back + 1),
+            _ => kept.push(entry),
+        }
+    }
+    kept
 }

@@ -6,6 +6,7 @@ use prolly::{Cid, KeyRange, PageSource, Tree, TreeStats};
 use super::query::Query;
 use crate::entry::{Entry, Known, Version};
 use crate::error::Error;
+use crate::geohash::{GeohashError, geohash_bbox};
 use crate::model::{BBox, ElementId, Kind};
 use crate::root::{RawRoot, Root, RootError};
 use crate::views::keys;
@@ -100,7 +101,25 @@ impl<S: PageSource> Snapshot<S> {
     /// element comes once for every head that is there. Costs the pages that cover the box.
     #[must_use]
     pub fn query(&self, bbox: BBox) -> Query<&S> {
-        Query::new(&self.source, &self.root.trees, bbox)
+        Query::new(&self.source, &self.root, bbox)
+    }
+
+    /// Finds what touches the cell of a geohash, given by 1 to 12 digits, as [`query`](Self::query) does.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    /// let db = Db::in_memory("osm")?;
+    /// let tags = Tags::from([("natural", "peak")]);
+    /// db.create(Payload::Node { coord: Coord::new(425_121_500, 15_029_000)?, tags })?;
+    /// assert_eq!(db.snapshot().query_geohash("sp91f")?.count(), 1);
+    /// assert_eq!(db.snapshot().query_geohash("sp91g")?.count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// This is no geohash.
+    pub fn query_geohash(&self, prefix: &str) -> Result<Query<&S>, GeohashError> {
+        Ok(self.query(geohash_bbox(prefix)?))
     }
 
     /// Returns which ways and relations name an element, in order.

@@ -5,16 +5,22 @@
 //!
 //! - payload: null for a tombstone; `[lat, lon, tags]`; `[refs, tags]`, each ref as the difference
 //!   to the one before; `[[kind, id, role, …], tags]`; or `[tags]` for a changeset. Tags are
-//!   `[key, value, …]`. Coordinates are in 10⁻⁷ degree.
+//!   `[key, value, …]`. Coordinates are in 10⁻⁷ degree. A changeset that is closed is
+//!   `[tags, time, [south, west, north, east]]`, the box null if its edits are nowhere.
 //! - origin: `[version, timestamp, changeset, uid, user]` if imported, each null if unknown;
-//!   `[links, changeset, timestamp]` if edited. Times are in seconds since 1970.
+//!   `[links, changeset, timestamp]` if edited, and behind these, if signed, the author's key and the
+//!   signature as one byte string of 32 + 64 bytes. Times are in seconds since 1970.
+//!
+//! What is signed is the hash of the record in which the author's key alone stands for that byte string:
+//! see [`DeviceKey`](super::DeviceKey).
 
 use prolly::cbor::{
     CborError, Reader, put_array, put_bytes, put_null, put_optional, put_signed, put_text, put_unsigned,
 };
 
+use super::sign::{AUTHOR_BYTES, Author, SIGNATURE_BYTES, Signed};
 use super::{EditMeta, Entry, Origin, OsmMeta, Version};
-use crate::model::{Coord, CoordError, ElementId, Kind, MAX_ID, Member, Payload, Tags};
+use crate::model::{BBox, Closed, Coord, CoordError, ElementId, Kind, MAX_ID, Member, Payload, Tags};
 
 /// Bytes that are no entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,10 +92,22 @@ fn put_payload(out: &mut Vec<u8>, payload: &Payload) {
             }
             put_tags(out, tags);
         }
-        Payload::Changeset { tags } => {
-            put_array(out, 1);
+        Payload::Changeset { tags, closed } => {
+            put_array(out, if closed.is_some() { 3 } else { 1 });
             put_tags(out, tags);
+            if let Some(Closed { at, bbox }) = closed {
+                put_signed(out, *at);
+                put_optional(out, bbox.as_ref(), put_bbox);
+            }
         }
+    }
+}
+
+fn put_bbox(out: &mut Vec<u8>, bbox: &BBox) {
+    put_array(out, 4);
+    for corner in [bbox.south_west(), bbox.north_east()] {
+        put_signed(out, corner.lat().into());
+        put_signed(out, corner.lon().into());
     }
 }
 
@@ -103,13 +121,36 @@ fn put_origin(out: &mut Vec<u8>, origin: &Origin) {
             put_optional(out, *uid, put_unsigned);
             put_optional(out, user.as_deref(), put_text);
         }
-        Origin::Edited(EditMeta { links, changeset, timestamp }) => {
-            put_array(out, 3);
-            put_array(out, links.len());
-            links.iter().for_each(|link| put_bytes(out, link.as_bytes()));
-            put_optional(out, *changeset, put_unsigned);
-            put_signed(out, *timestamp);
-        }
+        Origin::Edited(meta) => put_edit(out, meta, meta.signed.map(Signed::to_bytes)),
+    }
+}
+
+/// Appends what an edit says of itself, and what stands behind it.
+fn put_edit<const N: usize>(out: &mut Vec<u8>, meta: &EditMeta, seal: Option<[u8; N]>) {
+    let EditMeta { links, changeset, timestamp, signed: _ } = meta;
+    put_array(out, 3 + usize::from(seal.is_some()));
+    put_array(out, links.len());
+    links.iter().for_each(|link| put_bytes(out, link.as_bytes()));
+    put_optional(out, *changeset, put_unsigned);
+    put_signed(out, *timestamp);
+    if let Some(seal) = seal {
+        put_bytes(out, &seal);
+    }
+}
+
+/// Returns the body that an author signs.
+pub(super) fn signable(payload: Option<&Payload>, meta: &EditMeta, author: &Author) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    put_content(&mut out, payload);
+    put_edit(&mut out, meta, Some(*author.as_bytes()));
+    out
+}
+
+fn put_content(out: &mut Vec<u8>, payload: Option<&Payload>) {
+    put_array(out, 2);
+    match payload {
+        Some(payload) => put_payload(out, payload),
+        None => put_null(out),
     }
 }
 
@@ -117,11 +158,7 @@ impl Entry {
     /// Returns the body of the record, which is all but kind and id; and where the payload ends.
     pub(super) fn encode(&self) -> (Vec<u8>, usize) {
         let mut out = Vec::with_capacity(64);
-        put_array(&mut out, 2);
-        match &self.payload {
-            Some(payload) => put_payload(&mut out, payload),
-            None => put_null(&mut out),
-        }
+        put_content(&mut out, self.payload.as_ref());
         let payload_end = out.len();
         put_origin(&mut out, &self.origin);
         (out, payload_end)
@@ -194,10 +231,26 @@ fn read_payload(kind: Kind, reader: &mut Reader<'_>) -> Result<Payload, EntryErr
             Payload::Relation { members, tags: read_tags(reader)? }
         }
         Kind::Changeset => {
-            reader.array_of(1)?;
-            Payload::Changeset { tags: read_tags(reader)? }
+            let items = reader.array()?;
+            if ![1, 3].contains(&items) {
+                return Err(EntryError::Rule("a changeset has one item if open, three if closed"));
+            }
+            let tags = read_tags(reader)?;
+            let closed = if items == 3 { Some(read_closed(reader)?) } else { None };
+            Payload::Changeset { tags, closed }
         }
     })
+}
+
+fn read_closed(reader: &mut Reader<'_>) -> Result<Closed, EntryError> {
+    let at = reader.signed()?;
+    if reader.null() {
+        return Ok(Closed { at, bbox: None });
+    }
+    reader.array_of(4)?;
+    let (south_west, north_east) = (read_coord(reader)?, read_coord(reader)?);
+    let bbox = BBox::new(south_west, north_east);
+    Ok(Closed { at, bbox: Some(bbox.map_err(|_| EntryError::Rule("a box's south is not above its north"))?) })
 }
 
 fn read_origin(reader: &mut Reader<'_>) -> Result<Origin, EntryError> {
@@ -209,7 +262,7 @@ fn read_origin(reader: &mut Reader<'_>) -> Result<Origin, EntryError> {
             uid: reader.optional(Reader::unsigned)?,
             user: reader.optional(Reader::text)?.map(str::to_owned),
         }),
-        3 => {
+        items @ (3 | 4) => {
             let len = reader.array()?;
             let mut links = Vec::with_capacity(len);
             for _ in 0..len {
@@ -220,10 +273,17 @@ fn read_origin(reader: &mut Reader<'_>) -> Result<Origin, EntryError> {
                 return Err(EntryError::Rule("links ascend"));
             }
             let changeset = reader.optional(Reader::unsigned)?;
-            Origin::Edited(EditMeta { links, changeset, timestamp: reader.signed()? })
+            let timestamp = reader.signed()?;
+            let signed = if items == 4 { Some(read_signed(reader)?) } else { None };
+            Origin::Edited(EditMeta { links, changeset, timestamp, signed })
         }
-        _ => return Err(EntryError::Rule("an origin has five items if imported, three if edited")),
+        _ => return Err(EntryError::Rule("an origin has five items if imported, three or four if edited")),
     })
+}
+
+fn read_signed(reader: &mut Reader<'_>) -> Result<Signed, EntryError> {
+    let bytes: Option<&[u8; AUTHOR_BYTES + SIGNATURE_BYTES]> = reader.bytes()?.try_into().ok();
+    bytes.map(Signed::of_bytes).ok_or(EntryError::Rule("a key and a signature have 96 bytes"))
 }
 
 /// Reads no more of a value of the heads tree than a node's place, where it has a single head.

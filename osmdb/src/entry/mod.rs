@@ -1,7 +1,9 @@
 //! The record that everything else follows from: one version of one element.
 
 mod codec;
+mod lineage;
 mod order;
+mod sign;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +12,9 @@ use std::str::FromStr;
 
 pub use self::codec::EntryError;
 pub(crate) use self::codec::{live_payloads, put_tags, read_tags, single_coord};
+pub(crate) use self::lineage::{Lineage, lineage};
 pub(crate) use self::order::{Fresh, Known, shown, superseded};
+pub use self::sign::{Author, DeviceKey, ParseAuthorError, Signature, SignatureError, Signed};
 use crate::model::{ElementId, Payload};
 
 /// Names one version of one element: the BLAKE3-256 hash of its record, written as 64 hex digits.
@@ -83,6 +87,8 @@ pub struct EditMeta {
     pub changeset: Option<u64>,
     /// When it was made, in seconds since 1970.
     pub timestamp: i64,
+    /// Who made it, and the signature that proves it. `None`: nobody says.
+    pub signed: Option<Signed>,
 }
 
 /// What an OSM file says of a version beside its content. Public extracts leave most of it out.
@@ -125,6 +131,16 @@ impl Entry {
         match &self.origin {
             Origin::Imported(meta) => meta.timestamp,
             Origin::Edited(meta) => Some(meta.timestamp),
+        }
+    }
+
+    /// Returns who says to have made it. Whether that is so,
+    /// [`check_signature`](Self::check_signature) tells.
+    #[must_use]
+    pub const fn author(&self) -> Option<Author> {
+        match &self.origin {
+            Origin::Edited(EditMeta { signed: Some(signed), .. }) => Some(signed.author),
+            _ => None,
         }
     }
 

@@ -109,11 +109,11 @@ impl Known {
         out
     }
 
-    fn content(&self) -> &[u8] {
+    pub(super) fn content(&self) -> &[u8] {
         self.body.get(..self.payload_end).unwrap_or_default()
     }
 
-    const fn imported(&self) -> Option<&OsmMeta> {
+    pub(super) const fn imported(&self) -> Option<&OsmMeta> {
         match &self.entry.origin {
             Origin::Imported(meta) => Some(meta),
             Origin::Edited(_) => None,
@@ -122,7 +122,7 @@ impl Known {
 }
 
 /// How much is known of an imported version.
-fn metadata(meta: &OsmMeta) -> usize {
+pub(super) fn metadata(meta: &OsmMeta) -> usize {
     let known = [meta.timestamp.is_some(), meta.changeset.is_some(), meta.uid.is_some(), meta.user.is_some()];
     known.into_iter().filter(|known| *known).count()
 }

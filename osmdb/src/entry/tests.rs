@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Coord, Kind, MAX_ID, Member, Tags};
+use crate::model::{BBox, Closed, Coord, Kind, MAX_ID, Member, Tags};
 
 fn id() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 1..100u64, 1 => 1..=MAX_ID, 1 => Just(MAX_ID)]
@@ -21,6 +21,18 @@ fn coord() -> impl Strategy<Value = Coord> {
         .prop_map(|(lat, lon)| Coord::new(lat, lon).unwrap())
 }
 
+fn closed() -> impl Strategy<Value = Closed> {
+    let bbox = (coord(), coord()).prop_filter_map("south below north", |(a, b)| BBox::new(a, b).ok());
+    (any::<i64>(), option::of(bbox)).prop_map(|(at, bbox)| Closed { at, bbox })
+}
+
+fn signed() -> impl Strategy<Value = Signed> {
+    (any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(author, half)| Signed {
+        author: Author::new(author),
+        signature: Signature::new([half, author].concat().try_into().unwrap()),
+    })
+}
+
 fn member() -> impl Strategy<Value = Member> {
     let kind = prop_oneof![Just(Kind::Node), Just(Kind::Way), Just(Kind::Relation)];
     (kind, id(), ".{0,8}").prop_map(|(kind, id, role)| Member { element: ElementId::new(kind, id), role })
@@ -31,7 +43,7 @@ fn payload() -> impl Strategy<Value = Payload> {
         (coord(), tags()).prop_map(|(coord, tags)| Payload::Node { coord, tags }),
         (vec(id(), 0..20), tags()).prop_map(|(refs, tags)| Payload::Way { refs, tags }),
         (vec(member(), 0..8), tags()).prop_map(|(members, tags)| Payload::Relation { members, tags }),
-        tags().prop_map(|tags| Payload::Changeset { tags }),
+        (tags(), option::of(closed())).prop_map(|(tags, closed)| Payload::Changeset { tags, closed }),
     ]
 }
 
@@ -46,12 +58,16 @@ fn origin() -> impl Strategy<Value = Origin> {
         .prop_map(|(version, timestamp, changeset, uid, user)| {
             Origin::Imported(OsmMeta { version, timestamp, changeset, uid, user })
         });
-    let edited =
-        (proptest::collection::btree_set(any::<[u8; 32]>(), 0..4), option::of(any::<u64>()), any::<i64>())
-            .prop_map(|(links, changeset, timestamp)| {
-                let links = links.into_iter().map(Version).collect();
-                Origin::Edited(EditMeta { links, changeset, timestamp })
-            });
+    let edited = (
+        proptest::collection::btree_set(any::<[u8; 32]>(), 0..4),
+        option::of(any::<u64>()),
+        any::<i64>(),
+        option::of(signed()),
+    )
+        .prop_map(|(links, changeset, timestamp, signed)| {
+            let links = links.into_iter().map(Version).collect();
+            Origin::Edited(EditMeta { links, changeset, timestamp, signed })
+        });
     prop_oneof![imported, edited]
 }
 
@@ -79,6 +95,40 @@ proptest! {
         body[at] = byte;
         if let Ok(read) = Known::decode(entry.element, &body) {
             prop_assert_eq!(Known::new(read.entry).body, body);
+        }
+    }
+
+    #[test]
+    fn a_signature_holds_for_what_was_signed_and_nothing_else(
+        entry in entry(), other in entry(), secret in any::<[u8; 32]>(), byte in 0..64usize, bit in 0..8u8,
+    ) {
+        let key = DeviceKey::new(&secret);
+        let mut signed = entry.clone();
+        key.sign(&mut signed);
+        let Origin::Edited(meta) = signed.origin.clone() else {
+            prop_assert_eq!(signed, entry);
+            return Ok(());
+        };
+        prop_assert_eq!(signed.check_signature(), Ok(Some(key.author())));
+        prop_assert_eq!(signed.author(), Some(key.author()));
+        let again = Known::decode(signed.element, &Known::new(signed.clone()).body).unwrap().entry;
+        prop_assert_eq!(again.check_signature(), Ok(Some(key.author())));
+
+        let seal = meta.signed.unwrap();
+        let sealed = |meta: &EditMeta| Origin::Edited(EditMeta { signed: Some(seal), ..meta.clone() });
+        let mut bytes = *seal.signature.as_bytes();
+        bytes[byte] ^= 1 << bit;
+        let torn = Signed { signature: Signature::new(bytes), ..seal };
+        let changed = [
+            Entry { element: ElementId { id: signed.element.id ^ 1, ..signed.element }, ..signed.clone() },
+            Entry { payload: other.payload, ..signed.clone() },
+            Entry { origin: sealed(&EditMeta { timestamp: meta.timestamp ^ 1, ..meta.clone() }), ..signed.clone() },
+            Entry { origin: sealed(&EditMeta { links: vec![Version([7; 32])], ..meta.clone() }), ..signed.clone() },
+            Entry { origin: Origin::Edited(EditMeta { signed: Some(torn), ..meta.clone() }), ..signed.clone() },
+        ];
+        for changed in changed.into_iter().filter(|changed| *changed != signed) {
+            let error = SignatureError { author: key.author() };
+            prop_assert_eq!(changed.check_signature(), Err(error));
         }
     }
 
@@ -126,7 +176,7 @@ fn imported(lat: i64, version: u64, timestamp: Option<i64>) -> Entry {
 fn edited(lat: i64, links: &[&Entry]) -> Entry {
     let mut links: Vec<Version> = links.iter().map(|entry| entry.version()).collect();
     links.sort_unstable();
-    let origin = Origin::Edited(EditMeta { links, changeset: None, timestamp: 9 });
+    let origin = Origin::Edited(EditMeta { links, timestamp: 9, ..EditMeta::default() });
     Entry { origin, ..imported(lat, 0, None) }
 }
 

@@ -65,4 +65,5 @@ pub use packed::MAX_ZSTD_WINDOW_BYTES;
 pub use pbf::{MAX_BLOB_BYTES, MAX_BLOB_HEADER_BYTES, MAX_BLOCK_ELEMENTS};
 pub use reader::Reader;
 pub use write::{Action, FileFormat, Unwritable, WholeFile, WriteError, WriteProblem, Writer};
+pub(crate) use xml::parse_timestamp;
 pub use xml::{MAX_XML_ATTRIBUTES, MAX_XML_DEPTH, MAX_XML_EVENT_BYTES};

@@ -61,6 +61,29 @@ impl Coord {
     }
 }
 
+/// A text that names no place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseCoordError {
+    /// It is not two numbers with a comma between them.
+    #[error("`{0}` is no place: write latitude,longitude in degrees, such as 42.51,1.52")]
+    Syntax(String),
+    /// It is not on the globe.
+    #[error(transparent)]
+    OffGlobe(#[from] CoordError),
+}
+
+impl FromStr for Coord {
+    type Err = ParseCoordError;
+
+    /// Reads `latitude,longitude` in degrees, as [`Display`](fmt::Display) writes it.
+    fn from_str(text: &str) -> Result<Self, ParseCoordError> {
+        let degrees = |part: &str| parse_degrees(part.trim());
+        let parts = text.split_once(',').and_then(|(lat, lon)| Some((degrees(lat)?, degrees(lon)?)));
+        let (lat, lon) = parts.ok_or_else(|| ParseCoordError::Syntax(text.to_owned()))?;
+        Ok(Self::new(lat, lon)?)
+    }
+}
+
 impl fmt::Display for Coord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{},{}", Degrees(self.lat.into()), Degrees(self.lon.into()))

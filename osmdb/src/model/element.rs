@@ -1,6 +1,6 @@
 //! What a version of an element holds.
 
-use super::{Coord, ElementId, Kind, Tags};
+use super::{BBox, Coord, ElementId, Kind, Tags};
 
 /// One member of a relation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +9,15 @@ pub struct Member {
     pub element: ElementId,
     /// What it is in the relation; often empty.
     pub role: String,
+}
+
+/// The end of a changeset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// When it was closed, in seconds since 1970.
+    pub at: i64,
+    /// What its edits touched, if any of them is somewhere.
+    pub bbox: Option<BBox>,
 }
 
 /// The content of one version of an element.
@@ -39,6 +48,8 @@ pub enum Payload {
     Changeset {
         /// What the author says of it.
         tags: Tags,
+        /// Its end; until then it is open.
+        closed: Option<Closed>,
     },
 }
 
@@ -61,7 +72,7 @@ impl Payload {
             Self::Node { tags, .. }
             | Self::Way { tags, .. }
             | Self::Relation { tags, .. }
-            | Self::Changeset { tags } => tags,
+            | Self::Changeset { tags, .. } => tags,
         }
     }
 
@@ -71,7 +82,7 @@ impl Payload {
             Self::Node { tags, .. }
             | Self::Way { tags, .. }
             | Self::Relation { tags, .. }
-            | Self::Changeset { tags } => tags,
+            | Self::Changeset { tags, .. } => tags,
         }
     }
 

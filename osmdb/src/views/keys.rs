@@ -74,3 +74,8 @@ pub(crate) fn references_by(target: ElementId, kind: Kind) -> [u8; ELEMENT_BYTES
 pub(crate) fn change(changeset: u64, of: ElementId, version: &Version) -> [u8; CHANGE_BYTES] {
     joined(&[&changeset.to_be_bytes(), &element(of), version.as_bytes()])
 }
+
+/// Reads a key of the changes tree, all but the changeset that it begins with.
+pub(crate) fn parse_change(key: &[u8]) -> Option<(ElementId, Version)> {
+    parse_history(key.get(8..)?)
+}

@@ -90,6 +90,70 @@ pub(crate) fn may_touch(key: &[u8], windows: &[Window]) -> bool {
     })
 }
 
+/// Tells whether what is filed under a key touches one of these windows for certain: it is the place of a
+/// node in it, or its whole box is. Unsure if not.
+pub(crate) fn surely_touches(key: &[u8], windows: &[Window]) -> bool {
+    let Some((&[class], rest)) = key.split_first_chunk::<1>() else { return false };
+    let (Some((hash, rest)), true) = (rest.split_first_chunk::<8>(), class <= MAX_CLASS) else {
+        return false;
+    };
+    let Some((&[width, height], element)) = rest.split_first_chunk::<2>() else { return false };
+    let Ok(corner) = Cell::of_hash(u64::from_be_bytes(*hash)).coord() else { return false };
+    if element.first() == Some(&Kind::Node.code()) {
+        return windows.iter().any(|window| window.contains(corner));
+    }
+    let inside = |low: i32, extent: u8, from: i32, to: i32| {
+        low >= from && i64::from(low) + longest_extent(class, extent) <= i64::from(to)
+    };
+    windows.iter().any(|window| {
+        inside(corner.lon(), width, window.west, window.east)
+            && inside(corner.lat(), height, window.south, window.north)
+    })
+}
+
+/// Returns where the node is that a key names. `None`: it names something else.
+pub(crate) fn node_at(key: &[u8]) -> Option<Coord> {
+    element_of(key).filter(|element| element.kind == Kind::Node)?;
+    let hash = key.get(1..9)?.try_into().ok()?;
+    Cell::of_hash(u64::from_be_bytes(hash)).coord().ok()
+}
+
+/// Returns the element that a key names.
+pub(crate) fn element_of(key: &[u8]) -> Option<ElementId> {
+    keys::parse_element(key.get(ELEMENT_AT..)?)
+}
+
+/// Reads no more of a value than the relations that name the element.
+pub(crate) fn relations_of(value: &[u8]) -> Result<Vec<u64>, EntryError> {
+    let mut reader = Reader::new(value);
+    reader.array_of(2)?;
+    read_relations(&mut reader)
+}
+
+/// Tells whether a place of a way's line is in one of these windows. Reads no tags but those between lines.
+pub(crate) fn has_place_in(value: &[u8], windows: &[Window]) -> Result<bool, EntryError> {
+    let mut reader = Reader::new(value);
+    reader.array_of(2)?;
+    read_relations(&mut reader)?;
+    for left in (0..reader.array()?).rev() {
+        reader.array_of(2)?;
+        let places = reader.array()? / 2;
+        let (mut lat, mut lon): (i64, i64) = (0, 0);
+        for _ in 0..places {
+            lat = lat.saturating_add(reader.signed()?);
+            lon = lon.saturating_add(reader.signed()?);
+            let coord = Coord::new(lat, lon)?;
+            if windows.iter().any(|window| window.contains(coord)) {
+                return Ok(true);
+            }
+        }
+        if left > 0 {
+            read_tags(&mut reader)?;
+        }
+    }
+    Ok(false)
+}
+
 /// Returns the key under which a feature is filed. `None`: it is nowhere.
 pub(crate) fn key(of: ElementId, geometry: &Geometry) -> Option<[u8; KEY_BYTES]> {
     let window = match geometry {

@@ -1,6 +1,6 @@
 //! What each village changes, while the other one does not know of it.
 
-use osmdb::{Coord, Db, ElementId, Kind, Payload, Replaces, Tags, Write};
+use osmdb::{Coord, Db, ElementId, Kind, Payload, Tags, Write};
 
 use super::village::{self, BRIDGE, COLUMNS, MARKET, PEAK, PEAK_ROW, SPRING};
 use crate::cli::failure::Failure;
@@ -27,7 +27,10 @@ impl Edits {
     }
 
     fn write(&mut self, element: ElementId, payload: Option<Payload>) {
-        self.writes.push(Write { element, payload, replaces: Replaces::Heads, changeset: None });
+        self.writes.push(match payload {
+            Some(payload) => Write::put(element, payload),
+            None => Write::delete(element),
+        });
     }
 }
 

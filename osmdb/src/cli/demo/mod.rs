@@ -122,8 +122,12 @@ fn edit(out: &mut Out, villages: [(&str, &str, &Db, Edits); 2]) -> Result<(), Fa
     for (village, name, db, Edits { words, writes }) in [a, b] {
         out.line(format_args!("   Village {village}"))?;
         words.iter().try_for_each(|words| out.line(format_args!("    - {words}")))?;
-        let versions = db.write(writes)?;
-        let written = counted(versions.len(), "new version", "new versions");
+        let mut batch = db.batch();
+        for write in writes {
+            batch.push(write);
+        }
+        let written = batch.commit()?;
+        let written = counted(written.edits.len(), "new version", "new versions");
         out.line(format_args!("   {name}: {written}\n      root {}", db.root()))?;
     }
     let [a, b] = roots;

@@ -182,7 +182,7 @@ impl Draft {
             Kind::Relation => {
                 Ok(Some(Payload::Relation { members: std::mem::take(&mut self.members), tags }))
             }
-            Kind::Changeset => Ok(Some(Payload::Changeset { tags })),
+            Kind::Changeset => Ok(Some(Payload::Changeset { tags, closed: None })),
         };
         payload
             .and_then(|payload| element::entry(self.element, self.attributes.meta(), payload))

@@ -23,6 +23,7 @@ pub use self::attributes::MAX_XML_ATTRIBUTES;
 use self::attributes::{name_of, shortened};
 pub(super) use self::document::Document;
 use self::draft::Draft;
+pub(crate) use self::timestamp::parse_timestamp;
 pub(super) use self::write::XmlWriter;
 use super::error::{Compression, Place, Problem, XmlProblem};
 use super::packed::unpack_problem;

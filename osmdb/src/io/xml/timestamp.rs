@@ -10,7 +10,7 @@ pub(super) const MAX_TIME: i64 = 253_402_300_799;
 ///
 /// Fractions of a second (`.25`) are dropped, offsets (`+01:00`) are applied. A time without `Z` or
 /// offset is refused, because it could be any of 24 hours.
-pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
+pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     let mut rest = text.as_bytes();
     let year = number(&mut rest, 4)?;
     symbol(&mut rest, b'-')?;

@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_change_file_has_a_section_for_each_run_of_changes() {
-        let origin = Origin::Edited(EditMeta { links: Vec::new(), changeset: None, timestamp: 1 });
+        let origin = Origin::Edited(EditMeta { timestamp: 1, ..EditMeta::default() });
         let made = Entry { origin, ..node(9, 0, true) };
         let entries = [node(1, 1, true), made, node(2, 3, true), node(3, 3, false), node(1, 1, false)];
         let text = written(Document::Change, &entries);

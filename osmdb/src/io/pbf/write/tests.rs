@@ -129,7 +129,7 @@ fn what_the_format_has_no_room_for_is_an_error_and_leaves_nothing() {
     };
     let member = Member { element: ElementId::new(crate::model::Kind::Changeset, 1), role: String::new() };
     let relation = Payload::Relation { members: vec![member], tags: Tags::new() };
-    let changeset = Payload::Changeset { tags: Tags::new() };
+    let changeset = Payload::Changeset { tags: Tags::new(), closed: None };
     let refused = [
         with(|meta| meta.version = Some(1 << 31)),
         with(|meta| meta.uid = Some(1 << 31)),

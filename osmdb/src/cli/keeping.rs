@@ -1,0 +1,90 @@
+//! `reflog`, `undo`, `gc` and `authors`.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use osmdb::{AuthorInfo, Keep, Reflog};
+use serde_json::json;
+
+use super::args::GcArgs;
+use super::failure::Failure;
+use super::output::{Out, counted, size};
+use super::{database, json};
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+pub(super) fn reflog(dir: &Path, as_json: bool) -> Result<(), Failure> {
+    let db = database::existing(dir)?;
+    let mut out = Out::new();
+    // The latest first: that is what is asked for.
+    for Reflog { number, root, what, time, merged } in db.reflog()?.into_iter().rev() {
+        let time = json::time(time);
+        if as_json {
+            let merged = merged.map(|root| root.to_string());
+            out.line(json!({
+                "number": number, "root": root.to_string(), "what": what, "time": time, "merged": merged,
+            }))?;
+        } else {
+            let time = time.as_str().unwrap_or_default();
+            let merged = merged.map(|root| format!(" {root}")).unwrap_or_default();
+            out.line(format_args!("{number:>6}  {time}  {root}  {what}{merged}"))?;
+        }
+    }
+    out.finish()
+}
+
+pub(super) fn undo(dir: &Path, to: Option<prolly::Cid>) -> Result<(), Failure> {
+    let db = database::existing(dir)?;
+    let undone = match to {
+        Some(root) => db.undo_to(root)?,
+        None => db.undo()?,
+    };
+    let mut out = Out::new();
+    out.line(format_args!("undid {}\nwas  {}\nroot {}", undone.what, undone.from, undone.to))?;
+    out.finish()
+}
+
+pub(super) fn gc(dir: &Path, args: &GcArgs) -> Result<(), Failure> {
+    let mut db = database::existing(dir)?;
+    let since = args.days.map(|days| now().saturating_sub(i64::from(days) * SECONDS_PER_DAY));
+    let before = db.disk_bytes()?;
+    let collected = db.gc(Keep { newest: args.keep, since })?;
+    db.compact()?;
+    drop(db);
+    // Files that are not needed any more go when the database is opened.
+    let after = database::existing(dir)?.disk_bytes()?;
+    let mut out = Out::new();
+    let roots = counted(collected.roots_kept, "root is", "roots are");
+    out.line(format_args!("{roots} kept, {} forgotten", collected.roots_forgotten))?;
+    let pages = counted(collected.pages_kept, "page is", "pages are");
+    out.line(format_args!("{pages} kept, {} removed", collected.pages_removed))?;
+    out.line(format_args!("on disk {} before, {} now", size(before), size(after)))?;
+    out.finish()
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn authors(dir: &Path, name: Option<&[String]>, as_json: bool) -> Result<(), Failure> {
+    let db = database::existing(dir)?;
+    if let Some([author, name]) = name {
+        let author = author.parse().map_err(Failure::Author)?;
+        db.name_author(author, name)?;
+    }
+    let mut out = Out::new();
+    for AuthorInfo { author, name, versions, is_here } in db.authors()? {
+        let versions_text = counted(versions, "version", "versions");
+        if as_json {
+            out.line(json!({
+                "author": author.to_string(), "name": name, "versions": versions, "here": is_here,
+            }))?;
+        } else {
+            let here = if is_here { " (this database)" } else { "" };
+            let name = name.unwrap_or_default();
+            out.line(format_args!("{author}  {versions_text:>16}  {name}{here}"))?;
+        }
+    }
+    out.finish()
+}

@@ -1,0 +1,187 @@
+//! Walking over the spatial tree where it may touch some windows, and over the heads of elements.
+//!
+//! Every reading operation that begins with a box goes this way: the box query, counting, the nearest
+//! places, the map call. What each makes of a pair is its own [`Visit`].
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use prolly::{KeyRange, PageSource, ReadValue, Run, Scan, Step, Tree, Value, ValueRef};
+
+use crate::error::Error;
+use crate::geometry::Window;
+use crate::model::ElementId;
+use crate::views::{keys, spatial};
+
+/// How much of a pair somebody needs to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wants {
+    Nothing,
+    Key,
+    KeyAndValue,
+}
+
+/// Looks at pairs that may touch the windows, in the order of their keys.
+pub(crate) trait Visit {
+    /// Tells from its key how much of a pair is to be seen.
+    fn wants(&self, key: &[u8], windows: &[Window]) -> Wants;
+
+    /// Looks at a pair. The value is empty if only the key was wanted.
+    fn look(&mut self, key: &[u8], value: &[u8], windows: &[Window]) -> Result<(), Error>;
+}
+
+/// Which of the pairs of some windows are walked over, by their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part<'a> {
+    All,
+    From(&'a [u8]),
+    Before(&'a [u8]),
+}
+
+/// The walk.
+#[derive(Debug)]
+pub(crate) struct Places {
+    windows: Vec<Window>,
+    scan: Scan,
+    /// Pairs of a leaf, the first of which has its value out of line.
+    rest: VecDeque<(Bytes, Value)>,
+    reading: Option<(Bytes, ReadValue)>,
+}
+
+impl Places {
+    pub(crate) fn new(spatial: Tree, windows: Vec<Window>, part: Part<'_>) -> Self {
+        let mut ranges: Vec<KeyRange> = windows.iter().flat_map(spatial::ranges).collect();
+        match part {
+            Part::All => {}
+            Part::From(key) => ranges.iter_mut().filter(|range| range.from < key).for_each(|range| {
+                range.from = Bytes::copy_from_slice(key);
+            }),
+            Part::Before(key) => {
+                let ends_behind = |to: &Option<Bytes>| to.as_ref().is_none_or(|to| to > key);
+                ranges.iter_mut().filter(|range| ends_behind(&range.to)).for_each(|range| {
+                    range.to = Some(Bytes::copy_from_slice(key));
+                });
+            }
+        }
+        Self { windows, scan: Scan::new(spatial, ranges), rest: VecDeque::new(), reading: None }
+    }
+
+    pub(crate) fn windows(&self) -> &[Window] {
+        &self.windows
+    }
+
+    /// Shows pairs, at most those of one leaf; tells whether there may be more.
+    pub(crate) fn step<S, V>(&mut self, source: &S, visit: &mut V) -> Result<Step<bool>, Error>
+    where
+        S: PageSource,
+        V: Visit,
+    {
+        if self.reading.is_none() && self.rest.is_empty() {
+            match self.scan.step(source)? {
+                Step::Missing(cids) => return Ok(Step::Missing(cids)),
+                Step::Ready(None) => return Ok(Step::Ready(false)),
+                Step::Ready(Some(run)) => self.show(&run, visit)?,
+            }
+        }
+        loop {
+            if let Some((key, mut value)) = self.reading.take() {
+                match value.step(source)? {
+                    Step::Ready(bytes) => visit.look(&key, &bytes, &self.windows)?,
+                    Step::Missing(cids) => {
+                        self.reading = Some((key, value));
+                        return Ok(Step::Missing(cids));
+                    }
+                }
+            }
+            let Some((key, value)) = self.rest.pop_front() else { return Ok(Step::Ready(true)) };
+            match self.wants(&key, visit) {
+                Wants::Nothing => {}
+                Wants::Key => visit.look(&key, &[], &self.windows)?,
+                Wants::KeyAndValue => self.reading = Some((key, ReadValue::new(value))),
+            }
+        }
+    }
+
+    /// Shows the pairs of a leaf up to the first whose value must be read from elsewhere.
+    fn show<V: Visit>(&mut self, run: &Run, visit: &mut V) -> Result<(), Error> {
+        for (index, (key, value)) in run.iter().enumerate() {
+            match (self.wants(key, visit), value) {
+                (Wants::Nothing, _) => {}
+                (Wants::Key, _) => visit.look(key, &[], &self.windows)?,
+                (Wants::KeyAndValue, ValueRef::Inline(value)) => visit.look(key, value, &self.windows)?,
+                (Wants::KeyAndValue, ValueRef::Linked(..)) => {
+                    self.rest.extend(run.pairs().skip(index));
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wants<V: Visit>(&self, key: &[u8], visit: &V) -> Wants {
+        let may_touch = spatial::may_touch(key, &self.windows);
+        if may_touch { visit.wants(key, &self.windows) } else { Wants::Nothing }
+    }
+}
+
+/// Names the record that is damaged at a spatial key.
+pub(crate) fn damaged(key: &[u8]) -> impl FnOnce(crate::entry::EntryError) -> Error {
+    let element = spatial::element_of(key);
+    move |source| match element {
+        Some(element) => Error::Entry { element, source },
+        None => Error::Key { tree: "spatial" },
+    }
+}
+
+/// Looks up the heads of elements, in order; those that never existed are passed over.
+#[derive(Debug)]
+pub(crate) struct HeadsOf {
+    scan: Scan,
+    pairs: VecDeque<(Bytes, Value)>,
+    reading: Option<(ElementId, ReadValue)>,
+}
+
+impl HeadsOf {
+    pub(crate) fn new(heads: Tree, elements: impl IntoIterator<Item = ElementId>) -> Self {
+        let keys = elements.into_iter().map(keys::element).collect();
+        Self { scan: Scan::prefixes(heads, keys), pairs: VecDeque::new(), reading: None }
+    }
+
+    /// Looks up the heads of all elements behind one.
+    pub(crate) fn behind(heads: Tree, last: Option<ElementId>) -> Self {
+        let from = last.map(|last| [&keys::element(last)[..], &[0]].concat()).unwrap_or_default();
+        let range = KeyRange { from: from.into(), to: None };
+        Self { scan: Scan::new(heads, vec![range]), pairs: VecDeque::new(), reading: None }
+    }
+
+    /// Returns the next element and the value of its heads; `None` at the end.
+    pub(crate) fn step<S>(&mut self, source: &S) -> Result<Step<Option<(ElementId, Bytes)>>, Error>
+    where
+        S: PageSource,
+    {
+        loop {
+            if let Some((element, mut value)) = self.reading.take() {
+                return Ok(match value.step(source)? {
+                    Step::Ready(bytes) => Step::Ready(Some((element, bytes))),
+                    Step::Missing(cids) => {
+                        self.reading = Some((element, value));
+                        Step::Missing(cids)
+                    }
+                });
+            }
+            if let Some((key, value)) = self.pairs.pop_front() {
+                let element = keys::parse_element(&key).ok_or(Error::Key { tree: "heads" })?;
+                if let Value::Inline(bytes) = value {
+                    return Ok(Step::Ready(Some((element, bytes))));
+                }
+                self.reading = Some((element, ReadValue::new(value)));
+                continue;
+            }
+            match self.scan.step(source)? {
+                Step::Missing(cids) => return Ok(Step::Missing(cids)),
+                Step::Ready(None) => return Ok(Step::Ready(None)),
+                Step::Ready(Some(run)) => self.pairs.extend(run.pairs()),
+            }
+        }
+    }
+}

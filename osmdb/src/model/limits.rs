@@ -1,0 +1,166 @@
+//! What an OSM server takes, and so what an edit may hold. Files may hold more: what is read is kept.
+//!
+//! The numbers are those that the OSM API announces, or enforces where it announces none:
+//! <https://wiki.openstreetmap.org/wiki/API_v0.6>.
+
+use super::{Payload, Tags};
+
+/// No key, value or role of an edit has more characters (Unicode scalar values).
+pub const MAX_TEXT_CHARS: usize = 255;
+
+/// No way of an edit has more nodes.
+pub const MAX_WAY_NODES: usize = 2_000;
+
+/// No relation of an edit has more members.
+pub const MAX_MEMBERS: usize = 32_000;
+
+/// Content that an OSM server would not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// A text is too long.
+    #[error("the {what} `{start}…` has {found} characters, and {MAX_TEXT_CHARS} is the most")]
+    Text {
+        /// Which: `key`, `value` or `role`.
+        what: &'static str,
+        /// How it begins.
+        start: String,
+        /// How many characters it has.
+        found: usize,
+    },
+    /// A text has a character that XML cannot hold.
+    #[error("the {what} has the character U+{:04X}, which OSM files cannot hold", u32::from(*.character))]
+    Character {
+        /// Which: `key`, `value` or `role`.
+        what: &'static str,
+        /// The character.
+        character: char,
+    },
+    /// A key is empty.
+    #[error("a tag has no key")]
+    NoKey,
+    /// A key is there twice.
+    #[error("the key `{0}` is there twice")]
+    KeyTwice(String),
+    /// A way has no node.
+    #[error("a way has at least one node")]
+    NoNodes,
+    /// A way has too many nodes.
+    #[error("a way has at most {MAX_WAY_NODES} nodes, and this one has {0}: split it")]
+    TooManyNodes(usize),
+    /// A relation has too many members.
+    #[error("a relation has at most {MAX_MEMBERS} members, and this one has {0}: split it")]
+    TooManyMembers(usize),
+}
+
+impl Payload {
+    /// Makes sure that an OSM server would take this content. Edits are held to it, imports are not.
+    ///
+    /// ```
+    /// use osmdb::{LimitError, Payload, Tags};
+    /// let way = Payload::Way { refs: vec![1; 2_001], tags: Tags::new() };
+    /// assert_eq!(way.check_limits(), Err(LimitError::TooManyNodes(2_001)));
+    /// ```
+    ///
+    /// # Errors
+    /// The first thing that is too long, too many, or missing.
+    pub fn check_limits(&self) -> Result<(), LimitError> {
+        match self {
+            Self::Node { .. } | Self::Changeset { .. } => {}
+            Self::Way { refs, .. } => match refs.len() {
+                0 => return Err(LimitError::NoNodes),
+                1..=MAX_WAY_NODES => {}
+                found => return Err(LimitError::TooManyNodes(found)),
+            },
+            Self::Relation { members, .. } => {
+                if members.len() > MAX_MEMBERS {
+                    return Err(LimitError::TooManyMembers(members.len()));
+                }
+                members.iter().try_for_each(|member| text("role", &member.role))?;
+            }
+        }
+        tags(self.tags())
+    }
+}
+
+fn tags(tags: &Tags) -> Result<(), LimitError> {
+    let mut keys = Vec::with_capacity(tags.len());
+    for (key, value) in tags.iter() {
+        if key.is_empty() {
+            return Err(LimitError::NoKey);
+        }
+        text("key", key)?;
+        text("value", value)?;
+        keys.push(key);
+    }
+    keys.sort_unstable();
+    match keys.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some([key, ..]) => Err(LimitError::KeyTwice((*key).to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn text(what: &'static str, text: &str) -> Result<(), LimitError> {
+    // No text has more characters than bytes.
+    if text.len() > MAX_TEXT_CHARS {
+        let found = text.chars().count();
+        if found > MAX_TEXT_CHARS {
+            return Err(LimitError::Text { what, start: text.chars().take(20).collect(), found });
+        }
+    }
+    let is_odd = |character: &char| matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+    match text.chars().find(is_odd) {
+        Some(character) => Err(LimitError::Character { what, character }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Coord, ElementId, Member};
+
+    fn node(tags: &[(&str, &str)]) -> Payload {
+        let tags = tags.iter().copied().collect();
+        Payload::Node { coord: Coord::new(0, 0).unwrap(), tags }
+    }
+
+    #[test]
+    fn characters_count_and_not_bytes() {
+        let long = "ñ".repeat(MAX_TEXT_CHARS);
+        assert_eq!(node(&[(&long, &long)]).check_limits(), Ok(()));
+        let longer = format!("{long}x");
+        let error = |what| LimitError::Text { what, start: "ñ".repeat(20), found: MAX_TEXT_CHARS + 1 };
+        assert_eq!(node(&[(&longer, "x")]).check_limits(), Err(error("key")));
+        assert_eq!(node(&[("x", &longer)]).check_limits(), Err(error("value")));
+        let member = |role: &str| {
+            let members = vec![Member { element: ElementId::node(1), role: role.to_owned() }];
+            Payload::Relation { members, tags: Tags::new() }
+        };
+        assert_eq!(member(&long).check_limits(), Ok(()));
+        assert_eq!(member(&longer).check_limits(), Err(error("role")));
+    }
+
+    #[test]
+    fn keys_are_there_and_differ() {
+        assert_eq!(node(&[("", "x")]).check_limits(), Err(LimitError::NoKey));
+        assert_eq!(node(&[("a", ""), ("b", "1")]).check_limits(), Ok(()));
+        let twice = node(&[("b", "1"), ("a", ""), ("b", "2")]);
+        assert_eq!(twice.check_limits(), Err(LimitError::KeyTwice("b".to_owned())));
+        let odd = LimitError::Character { what: "value", character: '\u{1}' };
+        assert_eq!(node(&[("a", "\u{1}")]).check_limits(), Err(odd));
+        assert_eq!(node(&[("a", "line\n\ttab")]).check_limits(), Ok(()));
+    }
+
+    #[test]
+    fn ways_and_relations_have_limits() {
+        let way = |nodes| Payload::Way { refs: vec![1; nodes], tags: Tags::new() }.check_limits();
+        assert_eq!([way(0), way(1), way(2_000)], [Err(LimitError::NoNodes), Ok(()), Ok(())]);
+        assert_eq!(way(2_001), Err(LimitError::TooManyNodes(2_001)));
+        let member = Member { element: ElementId::way(1), role: String::new() };
+        let relation =
+            |members| Payload::Relation { members: vec![member.clone(); members], tags: Tags::new() };
+        assert_eq!(relation(32_000).check_limits(), Ok(()));
+        assert_eq!(relation(32_001).check_limits(), Err(LimitError::TooManyMembers(32_001)));
+    }
+}
