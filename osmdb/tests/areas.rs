@@ -49,7 +49,11 @@ fn areas_are_polygons() {
     ran.done();
     let text = std::fs::read_to_string(place.path("lakes.geojson")).unwrap();
     assert_eq!(text, place.run(["query", "--bbox", "-1,-1,9,9"]).done());
+    place.run(["export", "lakes.geojsonseq"]).done();
+    let sequence = std::fs::read_to_string(place.path("lakes.geojsonseq")).unwrap();
+    assert_eq!(sequence, place.run(["query", "--bbox", "-1,-1,9,9", "--format", "geojsonseq"]).done());
     let found = features(&text);
+    assert!(sequence.contains(&found["relation/1"].to_string()));
     let shape = |id: &str| found[id]["geometry"].clone();
     let lake = json!({ "type": "Polygon", "coordinates": [
         [[0.0, 0.0], [8.0, 0.0], [8.0, 8.0], [0.0, 8.0], [0.0, 0.0]],

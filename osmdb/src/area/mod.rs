@@ -42,7 +42,7 @@ pub const MAX_AREA_SEGMENTS: usize = 1 << 20;
 /// The most comparisons of two segments that an area may cost: some seconds.
 pub const MAX_AREA_COMPARISONS: u64 = 1 << 30;
 
-/// A polygon as GeoJSON has them (RFC 7946): each ring ends where it begins; the outer one runs
+/// A polygon as GeoJSON has them (RFC 7946, section 3.1.6): each ring ends where it begins; the outer one runs
 /// counterclockwise, those inside clockwise. No ring meets itself; two rings may touch in single places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Polygon {
@@ -53,6 +53,15 @@ pub struct Polygon {
 }
 
 /// Why lines make no area.
+///
+/// ```
+/// use osmdb::Coord;
+/// use osmdb::area::{AreaError, assemble};
+///
+/// let line = [Coord::new(0, 0)?, Coord::new(0, 5)?, Coord::new(5, 5)?];
+/// assert_eq!(assemble([&line[..]]), Err(AreaError::Unclosed(line[0])));
+/// # Ok::<(), osmdb::CoordError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AreaError {

@@ -12,7 +12,7 @@ use crate::model::{Coord, ElementId, Kind, Member, Payload};
 use crate::views::derive::shown_coord;
 use crate::views::spatial::Geometry;
 
-/// Whether a feature is an area, and which.
+/// Whether a feature is an area, and which. [`Snapshot::area`] tells, and has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Area {
     /// It is none: a point, a line, a relation of another type.

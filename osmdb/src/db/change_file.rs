@@ -31,8 +31,9 @@ impl<S: PageSource> Snapshot<S> {
     /// - changesets: they are left out;
     /// - forks: of several live heads, the one that a map shows is written, and heads that no map shows are
     ///   not;
-    /// - what an edit replaces: it has a number instead of links, one more than the greatest among what it
-    ///   replaces and among the heads at the older root. So edits of two databases may get one number;
+    /// - what an edit replaces, and who signed it: it has a number instead of links, one more than the greatest
+    ///   among what it replaces and among the heads at the older root. So edits of two databases may get one
+    ///   number;
     /// - an element that the newer root has not, though no version deletes it: it is written as deleted,
     ///   with a number one higher.
     ///
