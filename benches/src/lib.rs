@@ -1,6 +1,10 @@
 //! Inputs of the benches: the same on every machine.
 
+mod generated;
+
 use std::path::PathBuf;
+
+pub use generated::generated;
 
 /// A pair of 16 + 100 bytes, as an ordered index of a database might hold.
 pub type Pair = ([u8; 16], [u8; 100]);

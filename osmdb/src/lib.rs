@@ -19,7 +19,8 @@ pub use db::{
     Area, At, AuthorInfo, Authors, Batch, ChangesetInfo, Collected, Cursor, CursorError, Db, Diff,
     Difference, Edited, Everyone, Feature, Forks, Head, Imported, InUse, Keep, MAX_AUTHOR_NAME_BYTES,
     MAX_CURSOR_BYTES, Map, Merged, Nearest, Neighbour, ParseAtError, Policy, Query, Reflog, Refused,
-    Repaired, Replaces, Revision, Snapshot, Undone, Unfit, Verified, Write, Written,
+    Repaired, Replaces, Revision, Snapshot, Undone, Unfit, Update, Verified, Watch, WatchScope, What, Write,
+    Written,
 };
 pub use distance::EARTH_RADIUS;
 pub use entry::{

@@ -445,7 +445,7 @@ fn what_cannot_be_compared_is_told() {
         assert_eq!(sentence, "a.osm: only a change file says what was changed: end the name in .osc");
     }
     let sentence = place.run(["export", "a.osc", "--changeset", "6"]).refused(1);
-    assert_eq!(sentence, "there is no changeset 6");
+    assert_eq!(sentence, "no version here names the changeset 6: give the number of another");
     place.run(["export", "a.osc", "--changeset", "7"]).done();
     place.run(["export", "a.osc", "--changeset", "7", "--history"]).refused(2);
 }

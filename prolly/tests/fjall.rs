@@ -255,3 +255,23 @@ fn a_process_that_is_being_started_does_not_hold_the_locks() {
         assert!(opened.iter().all(Result::is_ok), "{opened:?}");
     });
 }
+
+#[test]
+fn scratch_files_are_gone_when_the_store_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = FjallStore::open(&path).unwrap();
+    let scratch = store.scratch().unwrap().unwrap();
+    std::fs::write(scratch.join("left by a process that was killed"), "x").unwrap();
+    drop(store);
+    let store = FjallStore::open_existing(&path).unwrap();
+    assert!(!scratch.exists());
+    assert_eq!(std::fs::read_dir(store.scratch().unwrap().unwrap()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_that_was_never_whole_is_made_though_there_are_scratch_files() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("scratch")).unwrap();
+    FjallStore::open(dir.path()).unwrap();
+}

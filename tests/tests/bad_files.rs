@@ -11,7 +11,7 @@ use tests::{Branch, Rng, bzip2, data, gzip, node, to_pbf, to_pbf_shifted, to_xml
 
 /// Imports bytes that may be anything. If they are refused, the error is a sentence that begins with
 /// the file's name.
-fn import<S: PageStore>(db: &Db<S>, file: &Path, bytes: &[u8]) -> Result<(), String> {
+fn import<S: PageStore + Sync>(db: &Db<S>, file: &Path, bytes: &[u8]) -> Result<(), String> {
     std::fs::write(file, bytes).unwrap();
     match db.import(&[file], |_, _| {}) {
         Ok(_) => Ok(()),

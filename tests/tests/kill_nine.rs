@@ -84,6 +84,8 @@ impl Plan {
         let is_there = reported > 0 || self.base.is_some();
         let db = if is_there { Db::open(dir) } else { Db::create_or_open(dir) };
         let db = db.unwrap_or_else(|error| panic!("{context}: {error}"));
+        let scratch = dir.join("scratch");
+        assert!(!scratch.exists(), "{context}: files of a sort are left");
         let root = db.root();
         let at = self.roots.iter().position(|known| *known == root);
         let at = at.unwrap_or_else(|| panic!("{context}: {root} is the root of no step"));

@@ -63,12 +63,11 @@ fn edit(dir: &Path, args: &EditArgs, is_new: impl Fn(&Given) -> bool) -> Result<
     report(&written, &placeholders, args.json)
 }
 
-/// Gives ids to the elements that are new; beside each stands the id that it came with.
-fn new_ids(
-    db: &Db,
-    given: &[Given],
-    is_new: impl Fn(&Given) -> bool,
-) -> Result<Vec<Option<(ElementId, Option<i64>)>>, Failure> {
+/// A new element, and the id that it came with.
+type New = (ElementId, Option<i64>);
+
+/// Gives ids to the elements that are new.
+fn new_ids(db: &Db, given: &[Given], is_new: impl Fn(&Given) -> bool) -> Result<Vec<Option<New>>, Failure> {
     let mut seen: HashMap<GivenId, usize> = HashMap::new();
     let mut new = Vec::with_capacity(given.len());
     for (at, given) in (1..).zip(given) {

@@ -46,6 +46,8 @@ pub(super) enum Failure {
     NoFlatGeobuf(PathBuf),
     #[error("{}: only a change file says what was changed: end the name in .osc", .0.display())]
     NoChangeFile(PathBuf),
+    #[error("no version here names the changeset {0}: give the number of another")]
+    NoChangeset(u64),
     #[error("--format count counts everything: leave --limit and --cursor out")]
     CountOfPart,
     #[error(
@@ -72,8 +74,6 @@ pub(super) enum Failure {
     LongInput(u64),
     #[error("element {at} of the standard input: {problem}; nothing was written")]
     Element { at: usize, problem: InputProblem },
-    #[error("there is no changeset {0}")]
-    NoChangeset(u64),
     #[error(transparent)]
     Author(osmdb::ParseAuthorError),
     #[error("the results could not be written: {0}")]

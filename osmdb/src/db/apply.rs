@@ -10,11 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use prolly::{PageSink, PageSource, Tree};
+use prolly::{KeyRange, PageSink, PageSource, Tree, ValueRef};
 
+use super::load::{Groups, Sorted};
 use super::snapshot::Snapshot;
 use super::tree_writer::TreeWriter;
-use crate::entry::{Fresh, Known, superseded};
+use crate::entry::{Fresh, Known, only_head, superseded};
 use crate::error::Error;
 use crate::model::{ElementId, Kind};
 use crate::root::{Counts, Root, Trees};
@@ -24,6 +25,16 @@ use crate::views::spatial::KEY_BYTES;
 
 /// Elements are looked up this many at a time, to bound memory.
 const CHUNK: usize = 20_000;
+
+/// A walk over pairs is worth it up to so many for each element that is looked for.
+const WALKED_PER_ELEMENT: u64 = 8;
+
+/// Sorted entries are added in portions of about so many bytes of new ones, which take several times as
+/// much memory meanwhile.
+const PORTION_BYTES: usize = 16 << 20;
+
+/// What an entry on its way takes beside its body, in bytes.
+const FRESH_BYTES: usize = size_of::<Fresh>();
 
 /// What a batch of entries did to a database.
 #[derive(Debug)]
@@ -66,6 +77,101 @@ where
         changes.add(&old, groups)?;
     }
     changes.finish(store, &old)
+}
+
+/// Adds sorted entries to the database at a root; new pages go to the store, nothing is committed.
+///
+/// What is there already costs a look at its pair in the heads tree. The rest is added in portions, each
+/// onto the root that the one before has made: the last root is the same, whatever the portions.
+pub(crate) fn apply_sorted<S>(
+    store: &S,
+    root: &Root,
+    entries: &Sorted<{ keys::ELEMENT_BYTES }>,
+) -> Result<Applied, Error>
+where
+    S: PageSource + PageSink,
+{
+    let mut all = Applied { root: root.clone(), gained: 0, forked: Vec::new() };
+    let mut groups = Groups::new(entries)?;
+    let mut at_end = false;
+    while !at_end {
+        let old = Snapshot::of(store, all.root.clone());
+        let heads = TreeWriter::new(store, all.root.trees.heads)?;
+        let mut changes = Changes { counts: all.root.counts, ..Changes::new(heads) };
+        let mut bytes = 0;
+        while bytes < PORTION_BYTES && !at_end {
+            let (new, end) = changed_groups(&old, &mut groups)?;
+            at_end = end;
+            bytes +=
+                new.iter().flat_map(|(_, new)| new).map(|new| new.body.len() + FRESH_BYTES).sum::<usize>();
+            changes.add(&old, new)?;
+        }
+        let applied = changes.finish(store, &old)?;
+        all.root = applied.root;
+        all.gained += applied.gained;
+        all.forked.extend(applied.forked);
+    }
+    Ok(all)
+}
+
+/// The entries of some elements, in order.
+type NewGroups = Vec<(ElementId, Vec<Fresh>)>;
+
+/// Takes the next elements, and returns those that are not the same here already; and whether there are
+/// no more.
+fn changed_groups<S: PageSource>(
+    old: &Snapshot<&S>,
+    groups: &mut Groups<'_>,
+) -> Result<(NewGroups, bool), Error> {
+    let mut new = Vec::with_capacity(CHUNK);
+    let mut bytes = 0;
+    let mut at_end = false;
+    while new.len() < CHUNK && bytes < PORTION_BYTES && !at_end {
+        match groups.next()? {
+            Some(group) => {
+                let bodies: Vec<Box<[u8]>> =
+                    group.bodies.iter().map(|body| body.bytes.as_slice().into()).collect();
+                bytes += bodies.iter().map(|body| body.len()).sum::<usize>();
+                new.push((group.element, bodies));
+            }
+            None => at_end = true,
+        }
+    }
+    let same = are_same(old, &new)?;
+    let changed = new.into_iter().zip(same).filter(|(_, same)| !same);
+    let changed = changed.map(|((element, bodies), _)| (element, Fresh::of_bodies(element, bodies)));
+    Ok((changed.collect(), at_end))
+}
+
+/// Tells for elements, which are in order, whether each has one head, and all its bodies are that. When
+/// in doubt, no.
+fn are_same<S: PageSource>(
+    old: &Snapshot<&S>,
+    new: &[(ElementId, Vec<Box<[u8]>>)],
+) -> Result<Vec<bool>, Error> {
+    let mut same = vec![false; new.len()];
+    let point = |(element, _): &(ElementId, _)| KeyRange::point(&keys::element(*element));
+    let (Some(first), Some(last)) = (new.first().map(point), new.last().map(point)) else { return Ok(same) };
+    // A walk over all between the first and the last, if that is not much more than is looked for.
+    let (tree, source) = (old.root().trees.heads, *old.source());
+    let between = KeyRange { from: first.from, to: last.to };
+    let pairs = tree.count_range(source, &between)?;
+    let is_dense = pairs <= (new.len() as u64).saturating_mul(WALKED_PER_ELEMENT);
+    let ranges = if is_dense { vec![between] } else { new.iter().map(point).collect() };
+    let mut left = new.iter().zip(&mut same).peekable();
+    for run in tree.runs(source, ranges) {
+        for (key, value) in &run? {
+            let found = |(element, _): &(ElementId, _)| keys::element(*element)[..].cmp(key);
+            while left.next_if(|(new, _)| found(new).is_lt()).is_some() {}
+            if let Some(((_, bodies), same)) = left.next_if(|(new, _)| found(new).is_eq())
+                && let ValueRef::Inline(value) = value
+            {
+                *same = bodies.iter().all(|body| only_head(value) == Some(body));
+            }
+        }
+    }
+    drop(left);
+    Ok(same)
 }
 
 /// Puts and removals under keys of one length, in any order.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use prolly::PageStore;
 
-use super::Db;
+use super::load::{self, Scratch};
 use super::reflog::{self, Cause};
-use crate::entry::Fresh;
+use super::{Db, apply};
 use crate::error::Error;
 use crate::io::Reader;
 use crate::model::ElementId;
@@ -22,7 +22,7 @@ pub struct Imported {
     pub forked: Vec<ElementId>,
 }
 
-impl<S: PageStore> Db<S> {
+impl<S: PageStore + Sync> Db<S> {
     /// Imports OSM files (`.osm.pbf`, `.osm` and `.osc`, the last two also packed, told apart by their
     /// content) in one commit. A change file adds what it creates and modifies, and tombstones of what it
     /// deletes. Imported entries carry nothing of this machine or this moment, so the same files
@@ -50,21 +50,18 @@ impl<S: PageStore> Db<S> {
     ) -> Result<Imported, Error> {
         let readers = files.iter().map(Reader::open).collect::<Result<Vec<_>, _>>()?;
         let total = readers.iter().map(Reader::total).sum();
-        let mut before = 0;
-        let mut new = Vec::new();
-        for mut reader in readers {
-            while let Some(entry) = reader.next() {
-                new.push(Fresh::new(&entry?));
-                if new.len() % 1024 == 0 {
-                    progress(before + reader.position(), total);
-                }
-            }
-            before += reader.total();
-        }
+        let scratch = Scratch::new(self.store.scratch()?);
+        let (entries, read) = load::read(readers, &scratch, |read| progress(read, total))?;
         progress(total, total);
-        let read = new.len() as u64;
         let mut turn = self.write_turn();
-        let applied = self.add(&mut turn, &self.store, new, Cause::new(reflog::IMPORT))?;
+        let old = self.root_record();
+        let mut applied = if old.counts.entries == 0 {
+            load::load(&self.store, &old, &entries, &scratch)?
+        } else {
+            apply::apply_sorted(&self.store, &old, &entries)?
+        };
+        self.publish(&mut turn, &old, &applied.root, Cause::new(reflog::IMPORT))?;
+        applied.forked.sort_unstable();
         Ok(Imported { read, gained: applied.gained, forked: applied.forked })
     }
 }

@@ -13,6 +13,7 @@ mod forks;
 mod history;
 mod import;
 mod keeping;
+mod load;
 mod map;
 mod merge;
 mod nearest;
@@ -26,6 +27,7 @@ mod tree_writer;
 mod undo;
 mod verify;
 mod walk;
+mod watch;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -54,6 +56,7 @@ pub use self::snapshot::{Head, Snapshot};
 pub use self::time::{At, ParseAtError};
 pub use self::undo::Undone;
 pub use self::verify::{Repaired, Verified};
+pub use self::watch::{Update, Watch, WatchScope, What};
 use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
@@ -82,6 +85,8 @@ pub struct Db<S = FjallStore> {
     root: RwLock<Root>,
     /// Held while a change is made.
     writing: Mutex<Turn>,
+    /// Rings when there is another root.
+    bell: watch::Bell,
     ids: Mutex<batch::NewIds>,
     key: OnceLock<Arc<DeviceKey>>,
 }
@@ -89,8 +94,8 @@ pub struct Db<S = FjallStore> {
 /// The turn to change the database.
 #[derive(Debug, Default)]
 struct Turn {
-    /// The number of the next record of the reflog, once it is known.
-    next: Option<u64>,
+    /// The number of the last record of the reflog, once it is known.
+    last: Option<u64>,
 }
 
 impl Db<FjallStore> {
@@ -133,8 +138,14 @@ impl<S: PageStore> Db<S> {
             Some(cid) => Snapshot::open(&store, cid)?.root().clone(),
             None => create(&store, name)?,
         };
-        let (writing, ids) = (Mutex::default(), Mutex::default());
-        Ok(Self { store, root: RwLock::new(root), writing, ids, key: OnceLock::new() })
+        Ok(Self {
+            store,
+            root: RwLock::new(root),
+            writing: Mutex::default(),
+            bell: watch::Bell::default(),
+            ids: Mutex::default(),
+            key: OnceLock::new(),
+        })
     }
 
     /// Returns the store.
@@ -192,21 +203,25 @@ impl<S: PageStore> Db<S> {
     {
         let old = self.root_record();
         let applied = apply::apply(pages, &old, new)?;
-        if old.cid() != applied.root.cid() || cause.merged.is_some() {
-            self.change_root(turn, &applied.root, cause)?;
-        }
+        self.publish(turn, &old, &applied.root, cause)?;
         Ok(applied)
+    }
+
+    /// Commits a root, whose trees are in the store already, if it is another one.
+    fn publish(&self, turn: &mut Turn, old: &Root, new: &Root, cause: Cause<'_>) -> Result<(), Error> {
+        if old.cid() != new.cid() || cause.merged.is_some() {
+            self.change_root(turn, new, cause)?;
+        }
+        Ok(())
     }
 
     /// Makes another root that of the database, in one commit with its record of the reflog.
     fn change_root(&self, turn: &mut Turn, root: &Root, cause: Cause<'_>) -> Result<(), Error> {
-        let number = match turn.next {
-            Some(number) => number,
-            None => reflog::read(&self.store)?.last().map_or(0, |last| last.number.saturating_add(1)),
-        };
+        let number = reflog::next_number(&self.store, turn.last)?;
         commit_root(&self.store, Some(self.root()), root, number, cause)?;
-        turn.next = number.checked_add(1);
+        turn.last = Some(number);
         *self.root.write().unwrap_or_else(PoisonError::into_inner) = root.clone();
+        self.bell.ring();
         Ok(())
     }
 }

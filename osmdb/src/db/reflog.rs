@@ -88,3 +88,14 @@ pub(super) fn in_effect(log: Vec<Reflog>) -> Vec<Reflog> {
     }
     kept
 }
+
+/// Returns the number of the next change, from that of the last one as far as it is known. Costs a look
+/// for one note if it is, and else all notes.
+pub(crate) fn next_number<S: PageStore>(store: &S, last: Option<u64>) -> Result<u64, Error> {
+    if let Some(next) = last.and_then(|last| last.checked_add(1))
+        && store.notes(&[PREFIX, &next.to_be_bytes()].concat())?.is_empty()
+    {
+        return Ok(next);
+    }
+    Ok(read(store)?.last().map_or(0, |last| last.number + 1))
+}

@@ -158,10 +158,17 @@ impl Entry {
     /// Returns the body of the record, which is all but kind and id; and where the payload ends.
     pub(super) fn encode(&self) -> (Vec<u8>, usize) {
         let mut out = Vec::with_capacity(64);
-        put_content(&mut out, self.payload.as_ref());
-        let payload_end = out.len();
-        put_origin(&mut out, &self.origin);
+        let payload_end = self.encode_into(&mut out);
         (out, payload_end)
+    }
+
+    /// Appends the body of the record, and returns where the payload ends, counted from its start.
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        put_content(out, self.payload.as_ref());
+        let payload_end = out.len() - start;
+        put_origin(out, &self.origin);
+        payload_end
     }
 
     /// Reads the body of a record; also returns where the payload ends.
@@ -185,14 +192,20 @@ pub(crate) fn read_tags(reader: &mut Reader<'_>) -> Result<Tags, EntryError> {
     Ok(tags)
 }
 
-fn read_id(reader: &mut Reader<'_>) -> Result<u64, EntryError> {
+pub(super) fn read_id(reader: &mut Reader<'_>) -> Result<u64, EntryError> {
     let at = reader.position();
     Some(reader.unsigned()?).filter(|id| (1..=MAX_ID).contains(id)).ok_or(EntryError::Element { at })
 }
 
-fn read_coord(reader: &mut Reader<'_>) -> Result<Coord, EntryError> {
+pub(super) fn read_coord(reader: &mut Reader<'_>) -> Result<Coord, EntryError> {
     let (lat, lon) = (reader.signed()?, reader.signed()?);
     Ok(Coord::new(lat, lon)?)
+}
+
+pub(super) fn read_member_kind(reader: &mut Reader<'_>) -> Result<Kind, EntryError> {
+    let at = reader.position();
+    let kind = u8::try_from(reader.unsigned()?).ok().and_then(Kind::from_code);
+    kind.filter(|kind| *kind != Kind::Changeset).ok_or(EntryError::Element { at })
 }
 
 fn read_payload(kind: Kind, reader: &mut Reader<'_>) -> Result<Payload, EntryError> {
@@ -222,9 +235,7 @@ fn read_payload(kind: Kind, reader: &mut Reader<'_>) -> Result<Payload, EntryErr
             }
             let mut members = Vec::with_capacity(items / 3);
             for _ in 0..items / 3 {
-                let at = reader.position();
-                let kind = u8::try_from(reader.unsigned()?).ok().and_then(Kind::from_code);
-                let kind = kind.filter(|kind| *kind != Kind::Changeset).ok_or(EntryError::Element { at })?;
+                let kind = read_member_kind(reader)?;
                 let element = ElementId::new(kind, read_id(reader)?);
                 members.push(Member { element, role: reader.text()?.to_owned() });
             }
@@ -284,6 +295,25 @@ fn read_origin(reader: &mut Reader<'_>) -> Result<Origin, EntryError> {
 fn read_signed(reader: &mut Reader<'_>) -> Result<Signed, EntryError> {
     let bytes: Option<&[u8; AUTHOR_BYTES + SIGNATURE_BYTES]> = reader.bytes()?.try_into().ok();
     bytes.map(Signed::of_bytes).ok_or(EntryError::Rule("a key and a signature have 96 bytes"))
+}
+
+/// Reads the changeset of an origin, and nothing else of it.
+pub(super) fn read_changeset(reader: &mut Reader<'_>) -> Result<Option<u64>, EntryError> {
+    Ok(match reader.array()? {
+        5 => {
+            reader.optional(Reader::unsigned)?;
+            reader.optional(Reader::signed)?;
+            reader.optional(Reader::unsigned)?
+        }
+        // An edit: its links come first.
+        _ => {
+            let links = reader.array()?;
+            for _ in 0..links {
+                reader.bytes()?;
+            }
+            reader.optional(Reader::unsigned)?
+        }
+    })
 }
 
 /// Reads no more of a value of the heads tree than a node's place, where it has a single head.

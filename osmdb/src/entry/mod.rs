@@ -1,6 +1,7 @@
 //! The record that everything else follows from: one version of one element.
 
 mod codec;
+mod glance;
 mod lineage;
 mod order;
 mod sign;
@@ -12,8 +13,9 @@ use std::str::FromStr;
 
 pub use self::codec::EntryError;
 pub(crate) use self::codec::{live_payloads, put_tags, read_tags, single_coord};
+pub(crate) use self::glance::{Encoded, Glance, Refs, glance, is_deleted};
 pub(crate) use self::lineage::{Lineage, lineage};
-pub(crate) use self::order::{Fresh, Known, shown, superseded};
+pub(crate) use self::order::{Fresh, Known, ONE_HEAD, only_head, shown, superseded};
 pub use self::sign::{Author, DeviceKey, ParseAuthorError, Signature, SignatureError, Signed};
 use crate::model::{ElementId, Payload};
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prolly::cbor::{Reader, put_array};
 
-use super::{Entry, EntryError, Origin, OsmMeta, Version, version_of};
+use super::{Encoded, Entry, EntryError, Origin, OsmMeta, Version, version_of};
 use crate::model::{ElementId, MAX_ID, Payload};
 
 /// An entry with its encoding and its version.
@@ -38,8 +38,20 @@ pub(crate) struct Fresh {
 impl Fresh {
     pub(crate) fn new(entry: &Entry) -> Self {
         let (body, _) = entry.encode();
-        let element = entry.element;
-        Self { element, version: version_of(element, &body), body: body.into() }
+        Self::of_body(entry.element, body.into())
+    }
+
+    /// Takes an entry's body as it was encoded here.
+    pub(crate) fn of_body(element: ElementId, body: Box<[u8]>) -> Self {
+        Self { element, version: version_of(element, &body), body }
+    }
+
+    /// Takes the bodies of an element's entries, and sorts them by version, each once.
+    pub(crate) fn of_bodies(element: ElementId, bodies: Vec<Box<[u8]>>) -> Vec<Self> {
+        let mut fresh: Vec<_> = bodies.into_iter().map(|body| Self::of_body(element, body)).collect();
+        fresh.sort_unstable_by_key(|fresh| fresh.version);
+        fresh.dedup_by_key(|fresh| fresh.version);
+        fresh
     }
 
     /// Makes sure that the record can be read back: not every payload can.
@@ -56,6 +68,14 @@ impl From<Known> for Fresh {
         Self { element: known.entry.element, version: known.version, body: known.body.into() }
     }
 }
+
+/// Returns the body of the only head in a value of the heads tree. `None`: there are several.
+pub(crate) fn only_head(value: &[u8]) -> Option<&[u8]> {
+    value.strip_prefix(&[ONE_HEAD])
+}
+
+/// How a value of the heads tree with one head begins: an array of one. The head's body follows.
+pub(crate) const ONE_HEAD: u8 = 0x81;
 
 impl Known {
     #[cfg(test)]
@@ -107,6 +127,10 @@ impl Known {
         put_array(&mut out, heads.len());
         heads.for_each(|head| out.extend_from_slice(&head.body));
         out
+    }
+
+    pub(crate) fn encoded(&self) -> Encoded<'_> {
+        Encoded { body: &self.body, payload_end: self.payload_end }
     }
 
     pub(super) fn content(&self) -> &[u8] {

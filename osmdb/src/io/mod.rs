@@ -52,6 +52,7 @@ mod element;
 mod error;
 mod packed;
 mod pbf;
+mod raw;
 mod reader;
 mod source;
 mod write;
@@ -63,6 +64,7 @@ pub use element::{
 pub use error::{Compression, ElementProblem, PbfProblem, Place, Problem, ReadError, XmlProblem};
 pub use packed::MAX_ZSTD_WINDOW_BYTES;
 pub use pbf::{MAX_BLOB_BYTES, MAX_BLOB_HEADER_BYTES, MAX_BLOCK_ELEMENTS};
+pub(crate) use raw::Raw;
 pub use reader::Reader;
 pub use write::{Action, FileFormat, Unwritable, WholeFile, WriteError, WriteProblem, Writer};
 pub(crate) use xml::parse_timestamp;

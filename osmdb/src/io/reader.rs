@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
 use std::iter::FusedIterator;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,14 +32,14 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Reader {
-    path: PathBuf,
+    path: Arc<Path>,
     total: u64,
     position: Arc<AtomicU64>,
     /// `None` once it ended or failed.
     decoder: Option<Decoder>,
 }
 
-enum Decoder {
+pub(super) enum Decoder {
     // Boxed, or the smaller of the two would take the room of the larger.
     Pbf(Box<PbfReader<Source>>),
     Xml(Box<XmlReader<Source>>),
@@ -76,7 +76,7 @@ impl Reader {
         total: u64,
         source: impl Read + Send + 'static,
     ) -> Result<Self, ReadError> {
-        let path = name.as_ref().to_owned();
+        let path: Arc<Path> = name.as_ref().into();
         let (counted, position) = Counted::new(source);
         let decoder = decoder(Box::new(BufReader::with_capacity(BUFFER_BYTES, counted)))
             .map_err(|problem| ReadError::new(&path, Place::File, problem))?;
@@ -93,6 +93,18 @@ impl Reader {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
+    }
+}
+
+impl Reader {
+    /// Gives what reads on, unless it ended or failed, and the path for errors.
+    pub(super) fn parts(&mut self) -> (Option<&mut Decoder>, &Arc<Path>) {
+        (self.decoder.as_mut(), &self.path)
+    }
+
+    /// Ends the reading.
+    pub(super) fn end(&mut self) {
+        self.decoder = None;
     }
 }
 

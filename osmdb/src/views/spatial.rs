@@ -156,11 +156,16 @@ pub(crate) fn has_place_in(value: &[u8], windows: &[Window]) -> Result<bool, Ent
 
 /// Returns the key under which a feature is filed. `None`: it is nowhere.
 pub(crate) fn key(of: ElementId, geometry: &Geometry) -> Option<[u8; KEY_BYTES]> {
-    let window = match geometry {
-        Geometry::Point(coord) => Window::around(&[*coord]),
-        Geometry::Line(line) => Window::around(line),
+    match geometry {
+        Geometry::Point(coord) => key_around(of, &[*coord]),
+        Geometry::Line(line) => key_around(of, line),
         Geometry::Members => None,
-    }?;
+    }
+}
+
+/// Returns the key under which something at these places is filed. `None`: there are none.
+pub(crate) fn key_around(of: ElementId, coords: &[Coord]) -> Option<[u8; KEY_BYTES]> {
+    let window = Window::around(coords)?;
     let class = class_of(&window);
     let corner = Cell::of(window.west, window.south).hash();
     let width = extent(class, window.east.abs_diff(window.west));
@@ -171,28 +176,38 @@ pub(crate) fn key(of: ElementId, geometry: &Geometry) -> Option<[u8; KEY_BYTES]>
 /// Returns the value for the features at one key, and the relations that name the element.
 pub(crate) fn value(relations: &[u64], features: &[Located]) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
-    put_array(&mut out, 2);
-    put_array(&mut out, relations.len());
-    let mut before = 0;
-    for id in relations {
-        put_unsigned(&mut out, id.saturating_sub(before));
-        before = *id;
-    }
-    put_array(&mut out, features.len());
+    put_front(&mut out, relations, features.len());
     for Located { geometry, tags } in features {
         if let Geometry::Line(line) = geometry {
-            put_array(&mut out, 2);
-            put_array(&mut out, 2 * line.len());
-            let (mut lat, mut lon) = (0, 0);
-            for coord in line {
-                put_signed(&mut out, i64::from(coord.lat()) - lat);
-                put_signed(&mut out, i64::from(coord.lon()) - lon);
-                (lat, lon) = (coord.lat().into(), coord.lon().into());
-            }
+            put_line(&mut out, line);
         }
         put_tags(&mut out, tags);
     }
     out
+}
+
+/// Appends what comes before the features of a value.
+pub(crate) fn put_front(out: &mut Vec<u8>, relations: &[u64], features: usize) {
+    put_array(out, 2);
+    put_array(out, relations.len());
+    let mut before = 0;
+    for id in relations {
+        put_unsigned(out, id.saturating_sub(before));
+        before = *id;
+    }
+    put_array(out, features);
+}
+
+/// Appends what comes before the tags of a way's feature.
+pub(crate) fn put_line(out: &mut Vec<u8>, line: &[Coord]) {
+    put_array(out, 2);
+    put_array(out, 2 * line.len());
+    let (mut lat, mut lon) = (0, 0);
+    for coord in line {
+        put_signed(out, i64::from(coord.lat()) - lat);
+        put_signed(out, i64::from(coord.lon()) - lon);
+        (lat, lon) = (coord.lat().into(), coord.lon().into());
+    }
 }
 
 /// A pair of the spatial tree.

@@ -289,4 +289,8 @@ impl<S: PageStore> PageStore for PageCache<S> {
     fn sweep(&self, keep: &dyn Fn(&Cid) -> bool) -> Result<(u64, u64), StoreError> {
         self.source.sweep(keep)
     }
+
+    fn scratch(&self) -> Result<Option<std::path::PathBuf>, StoreError> {
+        self.source.scratch()
+    }
 }

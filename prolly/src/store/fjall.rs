@@ -202,6 +202,7 @@ impl FjallStore {
     }
 
     fn open_with(options: &FjallOptions, directory: Directory) -> Result<Self, StoreError> {
+        directory.clear_scratch()?;
         let complete = directory.is_complete()?;
         if !complete {
             directory.make_engine(Engine::create)?;
@@ -400,6 +401,10 @@ impl PageStore for FjallStore {
 
     fn pins(&self) -> &Pins {
         &self.pins
+    }
+
+    fn scratch(&self) -> Result<Option<std::path::PathBuf>, StoreError> {
+        self.directory.scratch().map(Some)
     }
 
     /// DURABILITY: the roots that were marked from are on disk, since a commit shows its roots only

@@ -10,6 +10,7 @@ mod memory;
 mod pins;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
@@ -133,6 +134,22 @@ pub trait PageStore: PageSource + PageSink {
     /// # Errors
     /// The store failed; some of the pages may be gone.
     fn sweep(&self, keep: &dyn Fn(&Cid) -> bool) -> Result<(u64, u64), StoreError>;
+
+    /// Returns a directory for files that are of use only while the store is open, such as those of a
+    /// large sort. What is left there is removed when the store is next opened. `None`: the store has no
+    /// place on a disk.
+    ///
+    /// ```
+    /// use prolly::{MemoryStore, PageStore};
+    /// assert_eq!(MemoryStore::new().scratch()?, None);
+    /// # Ok::<(), prolly::StoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    fn scratch(&self) -> Result<Option<PathBuf>, StoreError> {
+        Ok(None)
+    }
 
     /// Changes one named root, if it still is what the caller last saw, and makes all pages put so
     /// far durable with it: a [`commit`](Self::commit) of a single change.

@@ -24,7 +24,7 @@ pub(super) enum BlobKind {
 
 /// A blob as the file has it, packed.
 #[derive(Debug)]
-pub(super) struct Blob(pub(super) proto::Blob);
+pub(in crate::io) struct Blob(pub(super) proto::Blob);
 
 /// Reads blob after blob.
 pub(super) struct Frames<R> {

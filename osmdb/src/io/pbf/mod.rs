@@ -27,6 +27,7 @@ mod write;
 use std::io::BufRead;
 
 pub use block::MAX_BLOCK_ELEMENTS;
+pub(super) use frame::Blob;
 pub use frame::MAX_BLOB_HEADER_BYTES;
 pub use inflate::MAX_BLOB_BYTES;
 pub(super) use write::PbfWriter;
@@ -59,6 +60,17 @@ impl<R: BufRead> PbfReader<R> {
             if let Some(entry) = self.block.next() {
                 return Ok(Some(entry));
             }
+            // The emptied block goes before the next one is made.
+            self.block = Vec::new().into_iter();
+            let Some(blob) = self.next_blob()? else { return Ok(None) };
+            self.block = decode(&blob)?.into_iter();
+        }
+    }
+
+    /// Returns the next blob of elements, `None` at the end of the file. Not for a reader that has given
+    /// single entries.
+    pub(super) fn next_blob(&mut self) -> Result<Option<Blob>, Problem> {
+        loop {
             let Some((kind, blob)) = self.frames.next_blob()? else {
                 return if self.header_seen { Ok(None) } else { Err(Problem::Empty) };
             };
@@ -70,11 +82,7 @@ impl<R: BufRead> PbfReader<R> {
                 BlobKind::Other(found) if !self.header_seen => {
                     return Err(PbfProblem::NoHeader { found }.into());
                 }
-                BlobKind::Data => {
-                    // The emptied block goes before the next one is made.
-                    self.block = Vec::new().into_iter();
-                    self.block = decode(&blob)?.into_iter();
-                }
+                BlobKind::Data => return Ok(Some(blob)),
                 // The format tells readers to skip blobs of types they do not know.
                 BlobKind::Other(_) => {}
             }
@@ -83,6 +91,6 @@ impl<R: BufRead> PbfReader<R> {
 }
 
 /// Unpacks and decodes one blob of data.
-fn decode(blob: &frame::Blob) -> Result<Vec<Entry>, Problem> {
+pub(super) fn decode(blob: &Blob) -> Result<Vec<Entry>, Problem> {
     block::decode(&inflate::inflate(blob)?)
 }

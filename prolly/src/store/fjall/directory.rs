@@ -1,7 +1,8 @@
 //! The directory of a store: what is in it, who holds it, and how it comes to be.
 //!
 //! `format` says that it is a store, and of which version; `engine/` is fjall's; `commits` has the
-//! commit slots; `lock` is locked while the store is open. A store is made in an order in which a
+//! commit slots; `lock` is locked while the store is open; `scratch/` has files that nobody needs after
+//! that, and is removed when the store is opened. A store is made in an order in which a
 //! crash at any moment leaves something that the next opening finishes: the engine under another
 //! name, then its name, then the slots, then `format`.
 
@@ -16,10 +17,11 @@ const FORMAT: &str = "format";
 const ENGINE: &str = "engine";
 const SLOTS: &str = "commits";
 const LOCK: &str = "lock";
+const SCRATCH: &str = "scratch";
 const NEW: &str = "new";
 
 /// What may be there before `format` is.
-const OURS: [&str; 6] = [LOCK, ENGINE, "engine.new", SLOTS, "commits.new", "format.new"];
+const OURS: [&str; 7] = [LOCK, SCRATCH, ENGINE, "engine.new", SLOTS, "commits.new", "format.new"];
 
 /// How `format` begins; the version follows.
 const HEAD: &str = "prolly page store\nformat ";
@@ -78,6 +80,23 @@ impl Directory {
 
     pub(super) fn slots(&self) -> PathBuf {
         self.path.join(SLOTS)
+    }
+
+    /// Makes the directory for files that nobody needs when the store is closed.
+    pub(super) fn scratch(&self) -> Result<PathBuf, StoreError> {
+        let path = self.path.join(SCRATCH);
+        std::fs::create_dir_all(&path).map_err(io("making the scratch directory"))?;
+        Ok(path)
+    }
+
+    /// Removes what somebody left there who could not.
+    pub(super) fn clear_scratch(&self) -> Result<(), StoreError> {
+        match std::fs::remove_dir_all(self.path.join(SCRATCH)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(io("clearing the scratch directory")(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Tells whether the store was made completely.
