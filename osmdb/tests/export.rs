@@ -136,6 +136,11 @@ fn what_cannot_be_exported_is_told() {
     assert!(sentence.starts_with("map.shp: ") && sentence.contains("end it in .osm.pbf, .osm"), "{sentence}");
     let sentence = place.run(["--db", "absent", "export", "map.shp"]).refused(2);
     assert!(sentence.starts_with("map.shp: "), "{sentence}");
+    #[cfg(not(feature = "flatgeobuf"))]
+    {
+        let sentence = place.run(["export", "map.fgb"]).refused(1);
+        assert!(sentence.starts_with("map.fgb: this program was built without FlatGeobuf: "), "{sentence}");
+    }
     let sentence = place.run(["export", "no/such/map.osm"]).refused(1);
     assert!(sentence.ends_with("; check the path"), "{sentence}");
     std::fs::create_dir(place.path("dir.osm")).unwrap();
