@@ -1,6 +1,6 @@
 //! Changesets: edits that belong together, with what their author says of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use prolly::{PageSource, PageStore};
 
@@ -125,23 +125,17 @@ impl<S: PageSource> Snapshot<S> {
 
     /// Returns the box of what the versions of a changeset touch, before and after, and how many there are.
     fn touched(&self, id: u64) -> Result<(Option<BBox>, u64), Error> {
-        let mut versions: BTreeMap<ElementId, BTreeSet<Version>> = BTreeMap::new();
         let changed = self.changed_in(id)?;
-        for (element, version) in &changed {
-            versions.entry(*element).or_default().insert(*version);
-        }
+        let own: BTreeSet<Version> = changed.iter().map(|(_, version)| *version).collect();
+        let elements: BTreeSet<ElementId> = changed.iter().map(|(element, _)| *element).collect();
         let mut touched = Touched::default();
-        for element in versions.keys().copied().collect::<BTreeSet<_>>() {
-            let all: Vec<_> = self.get(element)?.into_iter().chain(self.replaced(element)?).collect();
-            let own = versions.remove(&element).unwrap_or_default();
-            let is_own = |version: &Version| own.contains(version);
-            let before: BTreeSet<Version> = all
-                .iter()
-                .filter(|head| is_own(&head.version))
-                .flat_map(|head| head.entry.links().iter().copied())
-                .collect();
-            for head in &all {
-                if is_own(&head.version) || before.contains(&head.version) {
+        for versions in self.versions_among(&elements) {
+            let versions = versions?;
+            let made = versions.iter().filter(|head| own.contains(&head.version));
+            let before: BTreeSet<Version> =
+                made.flat_map(|head| head.entry.links().iter().copied()).collect();
+            for head in &versions {
+                if own.contains(&head.version) || before.contains(&head.version) {
                     touched.add(head.entry.payload.as_ref());
                 }
             }

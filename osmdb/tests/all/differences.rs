@@ -2,16 +2,14 @@
 //! newer one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod program;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::program::{Place, real_data};
 use osmdb::io::{Action, Reader, Writer};
 use osmdb::{
     Coord, Db, ElementId, Entry, Head, Kind, Member, Origin, OsmMeta, Payload, Snapshot, Tags, Write,
 };
-use program::{Place, real_data};
 use prolly::{MemoryStore, PageStore};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -3,13 +3,11 @@
 // The lint's exception for tests does not reach their helper functions.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod program;
-
 use std::path::{Path, PathBuf};
 
+use crate::program::real_data;
 use osmdb::io::{FileFormat, Reader, Unwritable, WriteProblem, Writer};
 use osmdb::{Coord, EditMeta, ElementId, Entry, Kind, MAX_ID, Member, Origin, OsmMeta, Payload, Tags};
-use program::real_data;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -1,13 +1,10 @@
 //! What is near a place, and the map call of the OSM API, against a plain look at everything.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod maps;
-mod program;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use maps::{bbox, database, entries, place};
+use crate::maps::{bbox, database, entries, place};
 use osmdb::{
     BBox, Coord, Db, EARTH_RADIUS, ElementId, Feature, Filter, Geometry, Head, Kind, Payload, Snapshot,
 };
@@ -156,7 +153,7 @@ fn more_neighbours_than_are_kept_at_once_come_in_order() {
     // All at a few distances, so that a box is looked at again in the middle of equals.
     let entries: Vec<_> = (1..=25_000_u64)
         .map(|id| {
-            maps::entry_of(
+            crate::maps::entry_of(
                 ElementId::node(id),
                 Payload::Node {
                     coord: Coord::new(0, (id % 3).cast_signed()).unwrap(),
@@ -165,7 +162,7 @@ fn more_neighbours_than_are_kept_at_once_come_in_order() {
             )
         })
         .collect();
-    maps::add(&db, &entries);
+    crate::maps::add(&db, &entries);
     let found: Vec<(u64, ElementId)> = db
         .snapshot()
         .nearest(Coord::new(0, 0).unwrap(), &Filter::new())
@@ -289,7 +286,7 @@ fn check_extract(path: &Path, boxes: usize) {
 #[test]
 fn maps_of_real_extracts_are_complete() {
     for name in ["monaco-2023.osm.pbf", "grid.osm", "bristol-2019.osm.pbf"] {
-        if let Some(path) = program::real_data(name) {
+        if let Some(path) = crate::program::real_data(name) {
             check_extract(&path, 40);
         }
     }
@@ -297,7 +294,7 @@ fn maps_of_real_extracts_are_complete() {
 
 #[test]
 fn nearest_in_a_real_extract() {
-    let Some(path) = program::real_data("monaco-2023.osm.pbf") else { return };
+    let Some(path) = crate::program::real_data("monaco-2023.osm.pbf") else { return };
     let db = Db::in_memory("osm").unwrap();
     db.import(&[path], |_, _| {}).unwrap();
     let snapshot = db.snapshot();

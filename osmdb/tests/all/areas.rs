@@ -1,12 +1,10 @@
 //! Areas in what the program prints and writes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod program;
-
 use std::collections::BTreeMap;
 
+use crate::program::{Place, real_data};
 use osmdb::{Area, Db};
-use program::{Place, real_data};
 use serde_json::{Value, json};
 
 /// A square lake of two ways with an island, a house, a road around it, a lake that is cut off, one whose way

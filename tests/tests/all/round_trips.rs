@@ -4,8 +4,6 @@
 // The lint's exception for tests does not reach their helper functions.
 #![allow(clippy::unwrap_used)]
 
-mod plain_xml;
-
 use std::path::Path;
 
 use osmdb::io::{Reader, Writer};
@@ -28,7 +26,7 @@ const FILES: [&str; 11] = [
     "monaco-2023.osm.pbf",
 ];
 
-/// What takes longer: `cargo test -p tests --test round_trips -- --ignored`.
+/// What takes longer: `cargo test -p tests --test all -- --ignored large_file`.
 const LARGE_FILES: [&str; 3] = ["andorra-2023.osm.pbf", "andorra-2025.osm.pbf", "liechtenstein-2013.osm.bz2"];
 
 fn imported(path: &Path) -> Db<MemoryStore> {
@@ -64,7 +62,7 @@ fn round_trip(name: &str) {
     }
     assert_eq!(before.len(), after.len(), "{name}");
     if !name.ends_with(".pbf") {
-        let (before, after) = (plain_xml::facts(&file), plain_xml::facts(&copy));
+        let (before, after) = (crate::plain_xml::facts(&file), crate::plain_xml::facts(&copy));
         let differing: Vec<_> = before.symmetric_difference(&after).take(4).collect();
         assert!(differing.is_empty(), "{name}: {differing:#?}");
     }

@@ -1,9 +1,7 @@
 //! The program's reading verbs: what each prints where, and how it fails.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod program;
-
-use program::Place;
+use crate::program::Place;
 use serde_json::Value;
 
 fn parse(text: &str) -> Value {

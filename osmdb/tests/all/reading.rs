@@ -2,11 +2,9 @@
 //! what a plain look at everything finds.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod maps;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use maps::{bbox, database, entries};
+use crate::maps::{bbox, database, entries};
 use osmdb::{
     At, CursorError, ElementId, Entry, Error, Feature, Filter, Head, Kind, Payload, Snapshot, Tags, Version,
 };
@@ -103,7 +101,7 @@ proptest! {
 
 #[test]
 fn a_cursor_belongs_to_its_root_box_and_filter() {
-    let db = maps::village();
+    let db = crate::maps::village();
     let snapshot = db.snapshot();
     let (here, there) = ("0,0,1,1".parse().unwrap(), "0,0,2,2".parse().unwrap());
     let filter = Filter::new().of(&[Kind::Node]);
@@ -200,10 +198,10 @@ proptest! {
 
     #[test]
     fn every_root_shows_what_there_was(first in entries(), second in entries()) {
-        let db = maps::village();
+        let db = crate::maps::village();
         let mut states = Vec::new();
         for entries in [&[][..], &first, &second] {
-            maps::add(&db, entries);
+            crate::maps::add(&db, entries);
             let elements: Vec<Vec<Head>> = db.snapshot().versions().map(Result::unwrap).collect();
             states.push((db.root(), elements));
         }
@@ -217,7 +215,7 @@ proptest! {
 
 #[test]
 fn a_cursor_of_forks_is_none_of_a_query() {
-    let db = maps::village();
+    let db = crate::maps::village();
     let snapshot = db.snapshot();
     let bbox = "0,0,1,1".parse().unwrap();
     let (query, forks) = (snapshot.query(bbox).save(), snapshot.forks().save());
@@ -227,7 +225,7 @@ fn a_cursor_of_forks_is_none_of_a_query() {
 
 #[test]
 fn edits_are_drawn_behind_what_they_replace() {
-    let (ours, theirs) = (maps::village(), maps::village());
+    let (ours, theirs) = (crate::maps::village(), crate::maps::village());
     let well = ElementId::node(1);
     let put = |db: &osmdb::Db<prolly::MemoryStore>, name: &str| {
         let coord = osmdb::Coord::new(5_000_000, 5_000_000).unwrap();
@@ -251,7 +249,7 @@ fn edits_are_drawn_behind_what_they_replace() {
 
 #[test]
 fn what_was_never_there_cannot_be_seen() {
-    let db = maps::village();
+    let db = crate::maps::village();
     let page = db.snapshot().root().trees.heads.root;
     for root in [prolly::Cid::of(b"nothing"), page] {
         assert!(matches!(db.at(root), Err(Error::NoRoot { root: named }) if named == root));
@@ -272,7 +270,7 @@ fn what_was_never_there_cannot_be_seen() {
 #[test]
 fn a_root_with_a_missing_tree_is_refused() {
     use prolly::PageSink;
-    let (here, there) = (maps::village(), maps::village());
+    let (here, there) = (crate::maps::village(), crate::maps::village());
     there.delete(ElementId::node(1)).unwrap();
     let record = there.snapshot().root().clone();
     here.store().put(record.cid(), record.encode().into()).unwrap();

@@ -1,9 +1,7 @@
 //! The program: what each verb prints where, and how it fails.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod program;
-
-use program::{MAP, Place, real_data};
+use crate::program::{MAP, Place, real_data};
 use serde_json::Value;
 
 fn parse(text: &str) -> Value {

@@ -1,13 +1,11 @@
 //! `export`: what is written into a file, and that it comes back as it was.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod program;
-
 use std::path::Path;
 
+use crate::program::{Place, real_data};
 use osmdb::io::{Reader, Writer};
 use osmdb::{Coord, Db, ElementId, Entry, Origin, OsmMeta, Payload, Tags};
-use program::{Place, real_data};
 
 /// Every name that the program writes.
 const NAMES: [&str; 9] = [

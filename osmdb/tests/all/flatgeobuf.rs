@@ -1,15 +1,13 @@
 //! FlatGeobuf files, read again with the format's own library: what is in them is what GeoJSON has.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod program;
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use crate::program::{MAP, Place, real_data};
 use flatgeobuf::{FallibleStreamingIterator, FeatureProperties, FgbReader, GeometryType};
-use program::{MAP, Place, real_data};
 use serde_json::{Value, json};
 
 /// Pairs of numbers, cut at ends if there are any.

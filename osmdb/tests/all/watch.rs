@@ -1,12 +1,10 @@
 //! Watching: what is told is the difference between what was and what is.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod maps;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use maps::{add, bbox, entries};
+use crate::maps::{add, bbox, entries};
 use osmdb::{
     BBox, Coord, Db, ElementId, Entry, Feature, Head, Kind, Payload, Snapshot, Tags, Update, Version, Watch,
     WatchScope, What,
@@ -161,7 +159,7 @@ fn whoever_waits_is_woken() {
 
 #[test]
 fn whoever_is_late_is_told_the_net_change() {
-    let db = maps::village();
+    let db = crate::maps::village();
     let mut watch = db.watch(WatchScope::Database).unwrap();
     let kept = ElementId::node(1);
     let versions: Vec<Version> = (1..20).map(|lat| db.put(kept, node(lat)).unwrap()).collect();
@@ -180,8 +178,9 @@ fn a_large_change_comes_in_portions() {
     let db = Db::in_memory("osm").unwrap();
     let here: BBox = "-1,-1,1,1".parse().unwrap();
     let mut watch = db.watch(WatchScope::Box(here)).unwrap();
-    let entries: Vec<Entry> =
-        (1..=3_000_u64).map(|id| maps::entry_of(ElementId::node(id), node(id.cast_signed()))).collect();
+    let entries: Vec<Entry> = (1..=3_000_u64)
+        .map(|id| crate::maps::entry_of(ElementId::node(id), node(id.cast_signed())))
+        .collect();
     add(&db, &entries);
     let added = told(&mut watch);
     assert_eq!(added.len(), 3_000);
@@ -190,7 +189,7 @@ fn a_large_change_comes_in_portions() {
     assert_eq!(all.len(), 3_000);
     // A way over all of them takes their places in the index: they are only vertices now.
     let way = Payload::Way { refs: (1..=2_000).collect(), tags: Tags::new() };
-    add(&db, &[maps::entry_of(ElementId::way(1), way)]);
+    add(&db, &[crate::maps::entry_of(ElementId::way(1), way)]);
     let changed = told(&mut watch);
     assert_eq!(changed.iter().filter(|(_, what, _)| *what == What::Removed).count(), 2_000);
     assert_eq!(changed.iter().filter(|(_, what, _)| *what == What::Added).count(), 1);

@@ -1,13 +1,11 @@
 //! What the README says works, and the story it shows is the one the program tells.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod program;
-
 use std::collections::BTreeSet;
 
-use program::{MAP, Place};
+use crate::program::{MAP, Place};
 
-const README: &str = include_str!("../../README.md");
+const README: &str = include_str!("../../../README.md");
 
 /// How the README runs the program before it is installed.
 const FROM_SOURCE: &str = "cargo run --release --bin osmdb -- ";

@@ -1,0 +1,22 @@
+//! All tests of the library and the program from outside, in one program: each of its own would be linked
+//! anew.
+
+mod areas;
+mod batch;
+mod cli;
+mod cli_edit;
+mod cli_reading;
+mod differences;
+mod examples;
+mod export;
+#[cfg(feature = "flatgeobuf")]
+mod flatgeobuf;
+mod keeping;
+mod maps;
+mod places;
+mod program;
+mod read_files;
+mod reading;
+mod readme;
+mod watch;
+mod write_files;
