@@ -170,7 +170,7 @@ fn changesets_hold_edits_until_they_are_closed() {
     place.run(["changeset", "close", id]).done();
     let shown = &values(&place.run(["changeset", "show", id]).done())[0];
     assert_eq!((&shown["tags"]["comment"], shown["versions"].as_u64()), (&Value::from("wells"), Some(2)));
-    assert_eq!(shown["bbox"], "-70.25,-33.5,2,1", "what is deleted was somewhere");
+    assert_eq!(shown["bbox"], "-70.2500000,-33.5000000,2.0000000,1.0000000", "what is deleted was somewhere");
     assert!(shown["closed"].as_str().unwrap().ends_with('Z'));
     assert_eq!(place.run(["changes", id]).done().lines().count(), 2);
     let sentence = piped(&place, &["create", "--changeset", id], node).refused(1);
