@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod area;
 mod db;
 mod distance;
 mod entry;
@@ -15,10 +16,11 @@ mod root;
 mod views;
 
 pub use db::{
-    At, AuthorInfo, Authors, Batch, ChangesetInfo, Collected, Cursor, CursorError, Db, Diff, Difference,
-    Edited, Everyone, Feature, Forks, Head, Imported, InUse, Keep, MAX_AUTHOR_NAME_BYTES, MAX_CURSOR_BYTES,
-    Map, Merged, Nearest, Neighbour, ParseAtError, Policy, Query, Reflog, Refused, Repaired, Replaces,
-    Revision, Snapshot, Undone, Unfit, Update, Verified, Watch, WatchScope, What, Write, Written,
+    Area, At, AuthorInfo, Authors, Batch, ChangesetInfo, Collected, Cursor, CursorError, Db, Diff,
+    Difference, Edited, Everyone, Feature, Forks, Head, Imported, InUse, Keep, MAX_AUTHOR_NAME_BYTES,
+    MAX_CURSOR_BYTES, Map, Merged, Nearest, Neighbour, ParseAtError, Policy, Query, Reflog, Refused,
+    Repaired, Replaces, Revision, Snapshot, Undone, Unfit, Update, Verified, Watch, WatchScope, What, Write,
+    Written,
 };
 pub use distance::EARTH_RADIUS;
 pub use entry::{

@@ -98,7 +98,9 @@ pub(super) enum Verb {
         again with --cursor C. A cursor belongs to its root, box and filter.\n\n\
         GeoJSON has one feature on each line, and a forked element once for every head that is there.\n\
         Beside the tags, its properties are \"@id\", \"@type\" and, for relations, \"@members\";\n\
-        a tag whose key begins with @ gets one more @ in front.")]
+        a tag whose key begins with @ gets one more @ in front. Closed ways with the tags of an area and\n\
+        relations of the types multipolygon and boundary are polygons; where their lines bound none,\n\
+        \"@error\" says why.")]
     Query(query::QueryArgs),
     /// Print what is nearest to a place, as metres, a tab and the element
     ///
@@ -160,7 +162,8 @@ pub(super) enum Verb {
     /// Write the database, or a box of it, into a file
     ///
     /// The end of the file's name tells the format: .osm.pbf, .osm or .osc, the last two also with .gz,
-    /// .bz2 or .zst; .geojson or .geojsonseq, which hold what `osmdb query` finds. In an OSM file, nodes,
+    /// .bz2 or .zst; .geojson or .geojsonseq, which hold what `osmdb query` finds; or .fgb (FlatGeobuf), which
+    /// holds what of it has a shape, if the program was built with that feature. In an OSM file, nodes,
     /// ways and relations stand in this order, each by id, with all that a file can say of them. What was
     /// deleted is left out, except in histories (--history, or a name in .osh.pbf or .osh) and in change
     /// files (.osc). A file that is there is replaced when the new one is whole. Prints the root of what
@@ -192,22 +195,22 @@ pub(super) enum Verb {
     ///
     /// Each line says what happened on the map from the first root to the second: create, modify or
     /// delete, and the element; or heads, if the map shows the same, and only other heads of the element
-    /// came or went. Both roots must be ones that this database has or had. Reads only the pages that
+    /// came or went. A root is one that this database has or had, or the one of a time, as for --at. Reads only the pages that
     /// differ.
     #[command(after_help = "Examples:\n  \
         osmdb diff bafyr4i… bafyr4i…\n  \
-        osmdb diff bafyr4i…                       from there to now\n  \
+        osmdb diff 2026-11-20                     from that day to now\n  \
         osmdb diff bafyr4i… --osc today.osc       as a change file, for other programs\n  \
         osmdb diff bafyr4i… --json | jq .after\n\n\
         A change file cannot say everything: of a fork it has the head that the map shows, and edits made\n\
         here get a version one higher than the greatest they replace. To pass on everything, merge.")]
     Diff {
         /// The older root
-        #[arg(value_name = "ROOT")]
-        older: Cid,
+        #[arg(value_name = "ROOT|TIME")]
+        older: At,
         /// The newer root [default: the present one]
-        #[arg(value_name = "ROOT")]
-        newer: Option<Cid>,
+        #[arg(value_name = "ROOT|TIME")]
+        newer: Option<At>,
         /// Write a change file (.osc, also with .gz, .bz2 or .zst) instead of lines
         #[arg(long, value_name = "FILE", conflicts_with = "json")]
         osc: Option<PathBuf>,
@@ -426,6 +429,7 @@ impl Verb {
                 | Self::Get { .. }
                 | Self::Query(_)
                 | Self::Export { .. }
+                | Self::Diff { .. }
                 | Self::Nearest(_)
                 | Self::History { .. }
                 | Self::Refs { .. }

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use osmdb::io::{Action, FileFormat, Writer};
-use osmdb::{Db, Difference, Entry, Error, Kind, RootError, Snapshot};
-use prolly::{Cid, FjallStore};
+use osmdb::{At, Difference, Entry, Error};
 use serde_json::{Map, Value};
 
 use super::export::Written;
@@ -14,15 +13,15 @@ use super::{database, json};
 
 pub(super) fn diff(
     dir: &Path,
-    older: Cid,
-    newer: Option<Cid>,
+    older: At,
+    newer: Option<At>,
     osc: Option<&Path>,
     as_json: bool,
 ) -> Result<(), Failure> {
     osc.map_or(Ok(()), look)?;
     let db = database::existing(dir)?;
-    let older = at(&db, older)?;
-    let newer = newer.map_or_else(|| Ok(db.snapshot()), |root| at(&db, root))?;
+    let older = database::snapshot(&db, Some(older))?;
+    let newer = database::snapshot(&db, newer)?;
     let mut out = Out::new();
     if let Some(file) = osc {
         write(file, newer.osm_changes_since(&older)?)?;
@@ -42,10 +41,10 @@ pub(super) fn diff(
 }
 
 /// Exports what was done in a changeset.
-pub(super) fn changeset(dir: &Path, file: &Path, changeset: u64) -> Result<(), Failure> {
+pub(super) fn changeset(dir: &Path, at: Option<At>, file: &Path, changeset: u64) -> Result<(), Failure> {
     look(file)?;
     let db = database::existing(dir)?;
-    let snapshot = db.snapshot();
+    let snapshot = database::snapshot(&db, at)?;
     let mut changes = snapshot.osm_changes_in(changeset).peekable();
     if changes.peek().is_none() {
         return Err(Failure::NoChangeset(changeset));
@@ -64,32 +63,17 @@ fn look(file: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Opens the database as it was at a root.
-fn at(db: &Db, root: Cid) -> Result<Snapshot<&FjallStore>, Failure> {
-    Snapshot::open(db.store(), root).map_err(|error| match error {
-        Error::Tree(prolly::Error::Missing(cid)) if cid == root => Failure::NoRoot(root),
-        // A page of this database, but not a root record.
-        Error::Root { cid, source: RootError::Cbor(_) } if cid == root => Failure::NoRoot(root),
-        other => other.into(),
-    })
-}
-
 /// Writes a change file.
 fn write(file: &Path, changes: impl Iterator<Item = Result<(Action, Entry), Error>>) -> Result<(), Failure> {
     let mut writer = Writer::create(file)?;
-    let (mut written, mut left_out) = (Written::default(), 0_u64);
+    let mut written = Written::default();
     for change in changes {
         let (action, entry) = change?;
-        if entry.element.kind == Kind::Changeset {
-            left_out += 1;
-            continue;
-        }
         writer.write_change(action, &entry)?;
         written.count(entry.element.kind);
     }
     writer.finish()?;
     note(&format!("{written} written to {}", file.display()));
-    super::export::say_changesets(left_out);
     Ok(())
 }
 

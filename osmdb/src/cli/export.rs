@@ -11,11 +11,15 @@ use prolly::PageSource;
 
 use super::database;
 use super::failure::Failure;
-use super::geojson::{self, Layout};
+#[cfg(feature = "flatgeobuf")]
+use super::flatgeobuf;
+use super::geojson::{self, Features, Layout};
 use super::output::{Out, counted, note};
 
-/// The box that holds everything.
-const EVERYTHING: &str = "-180,-90,180,90";
+/// Returns the box that holds everything.
+fn everything() -> Result<BBox, Failure> {
+    Ok("-180,-90,180,90".parse()?)
+}
 
 pub(super) fn export(
     dir: &Path,
@@ -26,10 +30,15 @@ pub(super) fn export(
 ) -> Result<(), Failure> {
     let layout = Layout::of(file);
     let history = history || FileFormat::is_history(file);
-    if layout.is_some() && history {
+    let is_flatgeobuf = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("fgb"));
+    if (layout.is_some() || is_flatgeobuf) && history {
         return Err(Failure::NoHistory(file.into()));
     }
-    if layout.is_none() && FileFormat::of(file).is_none() {
+    #[cfg(not(feature = "flatgeobuf"))]
+    if is_flatgeobuf {
+        return Err(Failure::NoFlatGeobuf(file.into()));
+    }
+    if layout.is_none() && !is_flatgeobuf && FileFormat::of(file).is_none() {
         // What this says is the same with a database and without.
         Writer::create(file)?;
     }
@@ -37,6 +46,12 @@ pub(super) fn export(
     let snapshot = database::snapshot(&db, at)?;
     let (written, notes) = match layout {
         Some(layout) => features(&snapshot, file, bbox, layout)?,
+        #[cfg(feature = "flatgeobuf")]
+        None if is_flatgeobuf => {
+            let count = flatgeobuf::write(&snapshot, file, bbox.map_or_else(everything, Ok)?)?;
+            let notes = Notes { shapeless: count.shapeless, ..Notes::default() };
+            (counted(count.all, "feature", "features"), notes)
+        }
         None => entries(&snapshot, file, bbox, history)?,
     };
     note(&format!("{written} written to {}", file.display()));
@@ -70,15 +85,12 @@ fn features<S: PageSource>(
     bbox: Option<BBox>,
     layout: Layout,
 ) -> Result<(String, Notes), Failure> {
-    let bbox = match bbox {
-        Some(bbox) => bbox,
-        None => EVERYTHING.parse()?,
-    };
+    let bbox = bbox.map_or_else(everything, Ok)?;
     let mut out = WholeFile::create(file)?;
     let part = |text: &dyn Display| write!(out, "{text}").map_err(|error| out.error(error).into());
-    let written = geojson::write(snapshot, bbox, layout, part)?;
+    let Features { all, broken } = geojson::write(snapshot, bbox, layout, part)?;
     out.finish()?;
-    Ok((counted(written, "feature", "features"), Notes::default()))
+    Ok((counted(all, "feature", "features"), Notes { broken, ..Notes::default() }))
 }
 
 type Versions<'a> = Box<dyn Iterator<Item = Result<Vec<Head>, Error>> + 'a>;
@@ -165,6 +177,9 @@ struct Notes {
     forks: u64,
     deleted: u64,
     changesets: u64,
+    broken: u64,
+    #[cfg(feature = "flatgeobuf")]
+    shapeless: u64,
 }
 
 impl Notes {
@@ -178,13 +193,18 @@ impl Notes {
             let deleted = counted(self.deleted, "deleted element is", "deleted elements are");
             note(&format!("{deleted} left out: --history writes what was deleted"));
         }
-        say_changesets(self.changesets);
-    }
-}
-
-pub(super) fn say_changesets(number: u64) {
-    if number > 0 {
-        let changesets = counted(number, "changeset is", "changesets are");
-        note(&format!("{changesets} left out: files of a map have none"));
+        if self.changesets > 0 {
+            let changesets = counted(self.changesets, "changeset is", "changesets are");
+            note(&format!("{changesets} left out: files of a map have none"));
+        }
+        #[cfg(feature = "flatgeobuf")]
+        if self.shapeless > 0 {
+            let relations = counted(self.shapeless, "relation has", "relations have");
+            note(&format!("{relations} no shape, and so no place in the file: GeoJSON has them"));
+        }
+        if self.broken > 0 {
+            let areas = counted(self.broken, "area is", "areas are");
+            note(&format!("{areas} not closed or otherwise broken: their \"@error\" says why"));
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use osmdb::io::{PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem};
-use prolly::{Cid, StoreError};
+use prolly::StoreError;
 
 use super::input::InputProblem;
 use super::output::complain;
@@ -36,8 +36,18 @@ pub(super) enum Failure {
     NotEmpty(PathBuf),
     #[error("{}{}", .0, advice(.0))]
     Db(#[from] osmdb::Error),
-    #[error("{}: GeoJSON has no history: leave --history out, or write an OSM file", .0.display())]
+    #[error("{}: GeoJSON and FlatGeobuf have no history: leave --history out, or write an OSM file", .0.display())]
     NoHistory(PathBuf),
+    #[cfg(not(feature = "flatgeobuf"))]
+    #[error(
+        "{}: this program was built without FlatGeobuf: install it with --features flatgeobuf, or write .geojson",
+        .0.display()
+    )]
+    NoFlatGeobuf(PathBuf),
+    #[error("{}: only a change file says what was changed: end the name in .osc", .0.display())]
+    NoChangeFile(PathBuf),
+    #[error("no version here names the changeset {0}: give the number of another")]
+    NoChangeset(u64),
     #[error("--format count counts everything: leave --limit and --cursor out")]
     CountOfPart,
     #[error(
@@ -50,12 +60,6 @@ pub(super) enum Failure {
     NoBox,
     #[error(transparent)]
     Cursor(#[from] osmdb::CursorError),
-    #[error("{}: only a change file says what was changed: end the name in .osc", .0.display())]
-    NoChangeFile(PathBuf),
-    #[error("{0} is no root that this database has: give one that `osmdb root` or an import printed")]
-    NoRoot(Cid),
-    #[error("no version here names the changeset {0}: give the number of another")]
-    NoChangeset(u64),
     #[error(transparent)]
     Box(#[from] osmdb::BBoxError),
     #[error("{}{}", .0, write_advice(.0))]
@@ -170,7 +174,7 @@ fn read_advice(problem: &Problem) -> &'static str {
 fn write_advice(error: &WriteError) -> String {
     let advice = match error.problem() {
         WriteProblem::Io(error) => io_advice(error),
-        WriteProblem::UnknownFormat => "or, for GeoJSON, .geojson or .geojsonseq",
+        WriteProblem::UnknownFormat => "or .geojson, .geojsonseq or .fgb",
         WriteProblem::NotAFile => "name another file",
         WriteProblem::Element { problem: Unwritable::Character(_), .. } => "write .osm.pbf, which can",
         _ => "",

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use osmdb::{BBox, Error, Feature, Snapshot};
+use osmdb::{Area, BBox, Error, Feature, Snapshot};
 use prolly::PageSource;
 
 use super::failure::Failure;
@@ -38,31 +38,43 @@ impl Layout {
     }
 }
 
-/// Writes what touches a box, as it is found; returns how many features there are.
+/// How many features were written.
+#[derive(Debug, Default)]
+pub(super) struct Features {
+    pub(super) all: u64,
+    /// Those that should be areas, but whose lines bound none.
+    pub(super) broken: u64,
+}
+
+/// Writes what touches a box, as it is found.
 pub(super) fn write<S: PageSource>(
     snapshot: &Snapshot<S>,
     bbox: BBox,
     layout: Layout,
     part: impl FnMut(&dyn Display) -> Result<(), Failure>,
-) -> Result<u64, Failure> {
-    write_all(snapshot.query(bbox), layout, part)
+) -> Result<Features, Failure> {
+    write_all(snapshot, snapshot.query(bbox), layout, part)
 }
 
-/// Writes features as they come; returns how many there are.
-pub(super) fn write_all(
+/// Writes features of a database as they come.
+pub(super) fn write_all<S: PageSource>(
+    snapshot: &Snapshot<S>,
     features: impl Iterator<Item = Result<Feature, Error>>,
     layout: Layout,
     mut part: impl FnMut(&dyn Display) -> Result<(), Failure>,
-) -> Result<u64, Failure> {
+) -> Result<Features, Failure> {
     let [first, next, after, end] = layout.parts();
-    let mut count = 0;
+    let mut count = Features::default();
     for feature in features {
-        part(&if count == 0 { first } else { next })?;
-        part(&json::feature(&feature?))?;
+        let feature = feature?;
+        let area = snapshot.area(&feature)?;
+        part(&if count.all == 0 { first } else { next })?;
+        part(&json::feature(&feature, &area))?;
         part(&after)?;
-        count += 1;
+        count.all += 1;
+        count.broken += u64::from(matches!(area, Area::Broken(_)));
     }
-    if count == 0 && layout == Layout::Collection {
+    if count.all == 0 && layout == Layout::Collection {
         part(&first)?;
     }
     part(&end)?;

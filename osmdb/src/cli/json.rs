@@ -1,7 +1,8 @@
-//! Elements as JSON: heads for `get`, GeoJSON features for `query`.
+//! Elements as JSON: heads for `get`, GeoJSON features for `query` and `export`.
 
+use osmdb::area::Polygon;
 use osmdb::{
-    Closed, Coord, EditMeta, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload, Tags,
+    Area, Closed, Coord, EditMeta, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload, Tags,
     UNITS_PER_DEGREE,
 };
 use serde_json::{Map, Value, json};
@@ -90,19 +91,18 @@ fn osm(meta: &OsmMeta) -> Value {
     out.into()
 }
 
-/// Returns a GeoJSON feature. A way of which one place is known is a point: a line needs two.
-pub(super) fn feature(feature: &Feature) -> Value {
+/// Returns a GeoJSON feature. A way of which one place is known is a point: a line needs two. What should be
+/// an area and is none says why in the property `@error`.
+pub(super) fn feature(feature: &Feature, area: &Area) -> Value {
     let Feature { element, geometry, tags, members } = feature;
-    let geometry = match geometry {
-        Geometry::Point(coord) => point(*coord),
-        Geometry::Line(line) => match line.as_slice() {
+    let geometry = match (area, geometry) {
+        (Area::Polygons(polygons), _) => self::polygons(polygons),
+        (_, Geometry::Point(coord)) => point(*coord),
+        (_, Geometry::Line(line)) => match line.as_slice() {
             [coord] => point(*coord),
-            line => {
-                let places: Vec<Value> = line.iter().map(|coord| position(*coord)).collect();
-                json!({ "type": "LineString", "coordinates": places })
-            }
+            line => json!({ "type": "LineString", "coordinates": positions(line) }),
         },
-        Geometry::Members => Value::Null,
+        (_, Geometry::Members) => Value::Null,
     };
     let mut properties = Map::new();
     properties.insert("@id".into(), element.to_string().into());
@@ -111,7 +111,24 @@ pub(super) fn feature(feature: &Feature) -> Value {
     if element.kind == osmdb::Kind::Relation {
         properties.insert("@members".into(), self::members(members));
     }
+    if let Area::Broken(reason) = area {
+        properties.insert("@error".into(), reason.to_string().into());
+    }
     json!({ "type": "Feature", "id": element.to_string(), "geometry": geometry, "properties": properties })
+}
+
+fn polygons(polygons: &[Polygon]) -> Value {
+    let rings = |Polygon { outer, inner }: &Polygon| -> Value {
+        std::iter::once(outer).chain(inner).map(|ring| positions(ring)).collect()
+    };
+    match polygons {
+        [polygon] => json!({ "type": "Polygon", "coordinates": rings(polygon) }),
+        many => json!({ "type": "MultiPolygon", "coordinates": many.iter().map(rings).collect::<Value>() }),
+    }
+}
+
+fn positions(line: &[Coord]) -> Value {
+    line.iter().map(|coord| position(*coord)).collect()
 }
 
 fn point(coord: Coord) -> Value {
@@ -189,7 +206,7 @@ mod tests {
         let tags = Tags::from([("@id", "a"), ("@@id", "b"), ("name", "c"), ("name", "d")]);
         let element = ElementId::node(7);
         let geometry = Geometry::Point(Coord::new(10_000_000, 20_000_000).unwrap());
-        let shown = feature(&Feature { element, geometry, tags, members: Vec::new() });
+        let shown = feature(&Feature { element, geometry, tags, members: Vec::new() }, &Area::NotOne);
         assert_eq!(
             shown.to_string(),
             r#"{"type":"Feature","id":"node/7","geometry":{"type":"Point","coordinates":[2.0,1.0]},"properties":{"@id":"node/7","@type":"node","@@id":"a","@@@id":"b","name":"d"}}"#

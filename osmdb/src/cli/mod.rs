@@ -10,6 +10,8 @@ mod diff;
 mod edit;
 mod export;
 mod failure;
+#[cfg(feature = "flatgeobuf")]
+mod flatgeobuf;
 mod geojson;
 mod graph;
 mod history;
@@ -55,16 +57,16 @@ fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
         Verb::Root => show::root(&db, at),
         Verb::Get { elements } => show::get(&db, at, &elements),
         Verb::Query(args) => query::query(&db, at, &args),
+        Verb::Export { file, changeset: Some(changeset), .. } => diff::changeset(&db, at, &file, changeset),
+        Verb::Export { file, bbox, history, changeset: None } => {
+            export::export(&db, at, &file, bbox, history)
+        }
+        Verb::Diff { older, newer, osc, json } => diff::diff(&db, older, newer.or(at), osc.as_deref(), json),
         Verb::Nearest(args) => nearest::nearest(&db, at, &args),
         Verb::History { element, json } => history::history(&db, at, element, json),
         Verb::Refs { elements } => history::refs(&db, at, &elements),
         Verb::Changes { changeset } => history::changes(&db, at, changeset),
         Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
-        Verb::Export { file, changeset: Some(changeset), .. } => diff::changeset(&db, &file, changeset),
-        Verb::Export { file, bbox, history, changeset: None } => {
-            export::export(&db, at, &file, bbox, history)
-        }
-        Verb::Diff { older, newer, osc, json } => diff::diff(&db, older, newer, osc.as_deref(), json),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
         Verb::Create(args) => edit::create(&db, &args),
         Verb::Put(args) => edit::put(&db, &args),

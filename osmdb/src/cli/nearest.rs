@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use osmdb::{At, Coord, Filter, Neighbour};
+use osmdb::{Area, At, Coord, Filter, Neighbour};
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -43,7 +43,8 @@ pub(super) fn nearest(dir: &Path, at: Option<At>, args: &NearestArgs) -> Result<
     for neighbour in nearest.take(limit) {
         let neighbour = neighbour?;
         if args.json {
-            out.line(as_feature(&neighbour))?;
+            let area = snapshot.area(&neighbour.feature)?;
+            out.line(as_feature(&neighbour, &area))?;
         } else {
             out.line(format_args!("{:.1}\t{}", neighbour.metres, neighbour.feature.element))?;
         }
@@ -51,8 +52,8 @@ pub(super) fn nearest(dir: &Path, at: Option<At>, args: &NearestArgs) -> Result<
     out.finish()
 }
 
-fn as_feature(Neighbour { feature, metres }: &Neighbour) -> Value {
-    let mut value = json::feature(feature);
+fn as_feature(Neighbour { feature, metres }: &Neighbour, area: &Area) -> Value {
+    let mut value = json::feature(feature, area);
     if let Some(properties) = value.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert("@metres".into(), ((metres * 10.0).round() / 10.0).into());
     }

@@ -46,6 +46,8 @@ pub(super) struct QueryArgs {
 enum Format {
     /// A GeoJSON FeatureCollection
     Geojson,
+    /// A sequence of GeoJSON features, as RFC 8142 has it
+    Geojsonseq,
     /// One element on a line, sorted, each once
     Ids,
     /// How many elements there are
@@ -80,7 +82,10 @@ fn answer<S: PageSource>(snapshot: &Snapshot<S>, bbox: BBox, args: &QueryArgs) -
     let page = query.by_ref().take(limit);
     match args.format {
         Format::Geojson => {
-            geojson::write_all(page, Layout::Collection, |text| out.part(text))?;
+            geojson::write_all(snapshot, page, Layout::Collection, |text| out.part(text))?;
+        }
+        Format::Geojsonseq => {
+            geojson::write_all(snapshot, page, Layout::Sequence, |text| out.part(text))?;
         }
         Format::Ids => {
             // Each once, though it has several heads.

@@ -12,7 +12,7 @@ use super::{Head, Snapshot};
 use crate::entry::{Entry, Origin, OsmMeta, Version};
 use crate::error::Error;
 use crate::io::Action;
-use crate::model::ElementId;
+use crate::model::{ElementId, Kind};
 use crate::views::keys;
 
 /// Elements of a changeset are looked up this many at a time, to bound memory.
@@ -26,12 +26,14 @@ impl<S: PageSource> Snapshot<S> {
     /// modify and delete to make the older map the newer one. Give it to
     /// [`Writer::write_change`](crate::io::Writer::write_change).
     ///
-    /// Three things a change file cannot say:
+    /// Four things a change file cannot say:
     ///
+    /// - changesets: they are left out;
     /// - forks: of several live heads, the one that a map shows is written, and heads that no map shows are
     ///   not;
-    /// - what an edit replaces: it has a number instead of links, one more than the greatest among what it
-    ///   replaces and among the heads at the older root. So edits of two databases may get one number;
+    /// - what an edit replaces, and who signed it: it has a number instead of links, one more than the greatest
+    ///   among what it replaces and among the heads at the older root. So edits of two databases may get one
+    ///   number;
     /// - an element that the newer root has not, though no version deletes it: it is written as deleted,
     ///   with a number one higher.
     ///
@@ -69,6 +71,7 @@ impl<S: PageSource> Snapshot<S> {
     ) -> Result<impl Iterator<Item = Change> + 'a, Error> {
         let differences = self.changes_since(older)?;
         Ok(differences.filter_map(|difference| match difference {
+            Ok(difference) if difference.element.kind == Kind::Changeset => None,
             Ok(difference) => self.osm_change(older, &difference).transpose(),
             Err(error) => Some(Err(error)),
         }))

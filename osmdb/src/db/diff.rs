@@ -12,6 +12,24 @@ use crate::root::Root;
 use crate::views::keys;
 
 /// An element whose heads differ between two roots.
+///
+/// ```
+/// use osmdb::io::Action;
+/// use osmdb::{Coord, Db, Payload, Tags};
+/// let db = Db::in_memory("osm")?;
+/// let spring = |water| {
+///     let tags = Tags::from([("natural", "spring"), ("drinking_water", water)]);
+///     Payload::Node { coord: Coord::new(425_000_000, 15_000_000).unwrap(), tags }
+/// };
+/// let node = db.create(spring("unknown"))?;
+/// let before = db.snapshot();
+/// db.put(node, spring("yes"))?;
+/// let difference = db.snapshot().changes_since(&before)?.next().unwrap()?;
+/// assert_eq!(difference.action(), Some(Action::Modify));
+/// let water = difference.shown_after().and_then(|head| head.entry.payload.as_ref()?.tags().get("drinking_water"));
+/// assert_eq!(water, Some("yes"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The element.
@@ -59,7 +77,7 @@ pub(super) fn shown(heads: &[Head]) -> Option<&Head> {
     live.max_by_key(|head| (head.entry.timestamp(), head.version))
 }
 
-/// An iterator over what differs between two roots. Made by [`Snapshot::changes_since`].
+/// An iterator over what differs between two roots. Made by [`Snapshot::changes_since`], where an example is.
 #[derive(Debug)]
 pub struct Diff<A, B> {
     source: Layered<A, B>,
@@ -196,8 +214,8 @@ mod tests {
     use prolly::{Cid, MemoryStore, PageSink};
 
     use super::*;
-    use crate::Db;
     use crate::model::{Coord, Member, Payload, Tags};
+    use crate::{Db, Write};
 
     fn node(lat: i64) -> Payload {
         Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() }
@@ -214,7 +232,11 @@ mod tests {
         let older = db.snapshot();
         let long: Vec<Member> =
             (1..3_000).map(|id| Member { element: ElementId::node(id), role: "a role".into() }).collect();
-        db.create(Payload::Relation { members: long, tags: Tags::new() }).unwrap();
+        let mut batch = db.batch();
+        batch
+            .lenient()
+            .push(Write::put(ElementId::relation(1), Payload::Relation { members: long, tags: Tags::new() }));
+        batch.commit().unwrap();
         db.create(node(7)).unwrap();
         let newer = db.snapshot();
         let expected: Vec<_> = newer.changes_since(&older).unwrap().collect::<Result<_, _>>().unwrap();

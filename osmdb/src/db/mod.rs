@@ -1,6 +1,7 @@
 //! A database: entries and the trees that follow from them, in a store.
 
 mod apply;
+mod areas;
 mod authors;
 mod batch;
 mod change_file;
@@ -36,6 +37,7 @@ use prolly::{
     Cid, Commit, Config, FjallStore, MemoryStore, PageSink, PageSource, PageStore, RootChange, Tree,
 };
 
+pub use self::areas::Area;
 pub use self::authors::{AuthorInfo, MAX_AUTHOR_NAME_BYTES};
 pub use self::batch::{Batch, Edited, InUse, Replaces, Write, Written};
 pub use self::changeset::ChangesetInfo;

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::program::{Place, real_data};
 use osmdb::io::{Action, Reader, Writer};
 use osmdb::{
-    Coord, Db, ElementId, Entry, Head, Kind, Member, Origin, OsmMeta, Payload, Replaces, Snapshot, Tags,
-    Write,
+    Coord, Db, ElementId, Entry, Head, Kind, Member, Origin, OsmMeta, Payload, Snapshot, Tags, Write,
 };
 use prolly::{MemoryStore, PageStore};
 use proptest::collection::vec;
@@ -26,7 +25,8 @@ fn shown_head(heads: &[Head]) -> Option<&Head> {
 }
 
 fn shown(db: &Db<MemoryStore>) -> Shown {
-    let heads = db.snapshot().heads().collect::<Result<Vec<_>, _>>().unwrap();
+    let mut heads = db.snapshot().heads().collect::<Result<Vec<_>, _>>().unwrap();
+    heads.retain(|heads| heads[0].entry.element.kind != Kind::Changeset);
     let payload = |heads: &Vec<Head>| {
         shown_head(heads).map(|head| (head.entry.element, head.entry.payload.clone().unwrap()))
     };
@@ -85,42 +85,36 @@ fn imported(element: ElementId, version: u64, content: Option<i64>, time: i64) -
     Entry { element, payload, origin: Origin::Imported(meta) }
 }
 
-/// An empty database but for the changeset of its edits.
-fn empty() -> Db<MemoryStore> {
-    let db = Db::in_memory("osm").unwrap();
-    open(&db, 9);
-    db
+/// Makes an edit, which may name what is not there.
+fn edit<S: PageStore>(db: &Db<S>, write: Write) {
+    let mut batch = db.batch();
+    batch.lenient().push(write);
+    batch.commit().unwrap();
 }
 
-fn open<S: PageStore>(db: &Db<S>, changeset: u64) {
-    let opened = Payload::Changeset { tags: Tags::new(), closed: None };
-    db.put(ElementId::new(Kind::Changeset, changeset), opened).unwrap();
-}
-
-fn run(db: &Db<MemoryStore>, op: &Op) {
-    let write = |element, payload: Option<Payload>, replaces| {
-        let write = payload.map_or(Write::delete(element), |payload| Write::put(element, payload));
-        let mut batch = db.batch();
-        batch.lenient().push(match replaces {
-            Replaces::Heads => write.in_changeset(9),
-            Replaces::Versions(versions) => write.in_changeset(9).replacing(versions),
-        });
-        batch.commit().unwrap();
-    };
+fn run(db: &Db<MemoryStore>, changeset: u64, op: &Op) {
+    let edit = |write: Write| edit(db, write.in_changeset(changeset));
     match *op {
         Op::Import(element, version, content, time) => {
             import(db, &[imported(element, version, content, time)]);
         }
-        Op::Put(element, content) => write(element, Some(payload(element.kind, content)), Replaces::Heads),
-        Op::Delete(element) if !db.get(element).unwrap().is_empty() => write(element, None, Replaces::Heads),
+        Op::Put(element, content) => edit(Write::put(element, payload(element.kind, content))),
+        Op::Delete(element) if !db.get(element).unwrap().is_empty() => edit(Write::delete(element)),
         Op::Delete(_) => {}
         Op::Fork(element, content, index) => {
             let mut versions = db.get(element).unwrap();
             versions.extend(db.snapshot().replaced(element).unwrap());
             let Some(old) = versions.get(index % versions.len().max(1)) else { return };
-            write(element, Some(payload(element.kind, content)), Replaces::Versions(vec![old.version]));
+            edit(Write::put(element, payload(element.kind, content)).replacing([old.version]));
         }
     }
+}
+
+/// A database with an open changeset.
+fn village() -> (Db<MemoryStore>, u64) {
+    let db = Db::in_memory("osm").unwrap();
+    let changeset = db.open_changeset(Tags::new()).unwrap();
+    (db, changeset)
 }
 
 fn osc(older: &Snapshot<&MemoryStore>, newer: &Snapshot<&MemoryStore>, path: &Path) {
@@ -168,10 +162,10 @@ proptest! {
         between in vec(op(), 0..16),
         back in any::<bool>(),
     ) {
-        let db = empty();
-        before.iter().for_each(|op| run(&db, op));
+        let (db, changeset) = village();
+        before.iter().for_each(|op| run(&db, changeset, op));
         let (mut older, mut map) = (db.snapshot(), shown(&db));
-        between.iter().for_each(|op| run(&db, op));
+        between.iter().for_each(|op| run(&db, changeset, op));
         let (mut newer, mut expected) = (db.snapshot(), shown(&db));
         if back {
             (older, newer) = (newer, older);
@@ -280,13 +274,13 @@ proptest! {
     /// Who edits nothing and reads every change file of a village keeps up with it.
     #[test]
     fn a_reader_of_change_files_follows_edits(world in world(), rounds in vec(vec(op(), 0..6), 0..5)) {
-        let (village, reader) = (empty(), empty());
+        let ((village, changeset), reader) = (village(), Db::in_memory("osm").unwrap());
         import(&village, &world);
         import(&reader, &world);
         let mut last = village.snapshot();
         for round in rounds {
             let edits = round.iter().filter(|op| matches!(op, Op::Put(..) | Op::Delete(_)));
-            edits.for_each(|op| run(&village, op));
+            edits.for_each(|op| run(&village, changeset, op));
             let (_dir, path) = temporary("a.osc");
             osc(&last, &village.snapshot(), &path);
             reader.import(&[&path], |_, _| {}).unwrap();
@@ -298,22 +292,22 @@ proptest! {
 
     #[test]
     fn a_changeset_is_all_versions_that_name_it(ops in vec(op(), 0..24)) {
-        let db = empty();
-        ops.iter().for_each(|op| run(&db, op));
+        let (db, changeset) = village();
+        ops.iter().for_each(|op| run(&db, changeset, op));
         let snapshot = db.snapshot();
         let all = snapshot.versions().flat_map(Result::unwrap);
         let mut expected: Vec<_> = all
-            .filter(|head| head.entry.changeset() == Some(9))
+            .filter(|head| head.entry.changeset() == Some(changeset))
             .map(|head| (head.entry.element, head.entry.payload))
             .collect();
-        let changes: Vec<(Action, Entry)> = snapshot.osm_changes_in(9).map(Result::unwrap).collect();
+        let changes: Vec<(Action, Entry)> = snapshot.osm_changes_in(changeset).map(Result::unwrap).collect();
         prop_assert!(changes.is_sorted_by_key(|(_, entry)| entry.element));
         let mut found: Vec<_> = changes.iter().map(|(_, entry)| (entry.element, entry.payload.clone())).collect();
         let by = |one: &(ElementId, Option<Payload>)| (one.0, format!("{:?}", one.1));
         found.sort_by_key(by);
         expected.sort_by_key(by);
         prop_assert_eq!(found, expected);
-        prop_assert_eq!(snapshot.osm_changes_in(8).count(), 0);
+        prop_assert_eq!(snapshot.osm_changes_in(changeset + 1).count(), 0);
     }
 }
 
@@ -324,7 +318,7 @@ fn edits_are_numbered_after_what_they_replace() {
     import(&db, &[imported(way, 6, Some(1), 1)]);
     let older = db.snapshot();
     for content in 2..5 {
-        db.put(way, payload(Kind::Way, content)).unwrap();
+        edit(&db, Write::put(way, payload(Kind::Way, content)));
     }
     let well = db.create(payload(Kind::Node, 5)).unwrap();
     let newer = db.snapshot();
@@ -362,31 +356,35 @@ fn a_real_update_as_a_change_file_makes_the_newer_map() {
     assert_eq!(map, shown(&db));
 }
 
-/// The root of a database with a map, and after some edits.
-fn edited(place: &Place) -> (String, String) {
+/// A changeset in a database with a map, the root when it was opened, and the root after it.
+fn edited(place: &Place) -> (String, String, String) {
     let db = Db::open(place.path("osm.db")).unwrap();
-    open(&db, 71);
+    let changeset = db.open_changeset(Tags::from([("comment", "a well")])).unwrap();
     let before = db.root().to_string();
     let tags = Tags::from([("amenity", "well")]);
     let coord = Coord::new(10_000_000, 20_000_000).unwrap();
     let mut batch = db.batch();
-    batch.in_changeset(71).lenient();
-    batch.put(ElementId::node(77), Payload::Node { coord, tags });
-    batch.put(ElementId::way(5), Payload::Way { refs: vec![2, 1], tags: Tags::new() });
-    batch.delete(ElementId::node(10));
+    batch.in_changeset(changeset);
+    batch.push(Write::put(ElementId::node(77), Payload::Node { coord, tags }));
+    batch.push(Write::put(ElementId::way(5), Payload::Way { refs: vec![2, 1], tags: Tags::new() }));
+    batch.push(Write::delete(ElementId::node(10)));
     batch.commit().unwrap();
-    (before, db.root().to_string())
+    (changeset.to_string(), before, db.root().to_string())
 }
 
 #[test]
 fn the_program_shows_what_differs() {
     let place = Place::with_map();
-    let (before, after) = edited(&place);
+    let (changeset, before, after) = edited(&place);
     let lines = place.run(["diff", &before, &after]).done();
     assert_eq!(lines, "delete node/10\ncreate node/77\nmodify way/5\n");
     assert_eq!(place.run(["diff", &before]).done(), lines);
     assert_eq!(place.run(["diff", &after, &before]).done(), "modify node/10\ndelete node/77\nmodify way/5\n");
     assert_eq!(place.run(["diff", &after]).done(), "");
+    assert_eq!(
+        place.run(["diff", "--at", &before, &after]).done(),
+        place.run(["diff", &after, &before]).done()
+    );
     let json = place.run(["diff", &before, "--json"]).done();
     let json: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(json[0]["action"], "delete");
@@ -399,7 +397,7 @@ fn the_program_shows_what_differs() {
         assert_eq!(ran.stderr, format!("2 nodes, 1 way and 0 relations written to {name}\n"));
         assert_eq!(ran.done().trim(), after);
     }
-    let ran = place.run(["export", "b.osc", "--changeset", "71"]);
+    let ran = place.run(["export", "b.osc", "--changeset", &changeset]);
     assert_eq!(ran.stderr, "2 nodes, 1 way and 0 relations written to b.osc\n");
     assert_eq!(ran.done().trim(), after);
     let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
@@ -427,18 +425,19 @@ fn what_cannot_be_compared_is_told() {
     let root = place.run(["root"]).done().trim().to_owned();
     let sentence = place.run(["diff", "bafyr4i"]).refused(2);
     assert!(sentence.contains("bafyr4i"), "{sentence}");
-    let other = place.run(["--db", "empty", "import", "map.osm"]).done();
-    assert_eq!(other.trim(), root);
     let db = Db::in_memory("osm").unwrap();
     db.create(payload(Kind::Node, 1)).unwrap();
     let unknown = db.root().to_string();
-    let expected = format!(
-        "{unknown} is no root that this database has: give one that `osmdb root` or an import printed"
-    );
-    assert_eq!(place.run(["diff", &root, &unknown]).refused(1), expected);
+    for arguments in [["diff", &root, &unknown], ["diff", &unknown, &root]] {
+        let sentence = place.run(arguments).refused(1);
+        assert!(
+            sentence.contains(&unknown) && sentence.contains("ask for one that the database had"),
+            "{sentence}"
+        );
+    }
     // A page of a tree is no root either.
     let heads = Db::open(place.path("osm.db")).unwrap().snapshot().root().trees.heads.root.to_string();
-    assert!(place.run(["diff", &heads]).refused(1).starts_with(&heads));
+    assert!(place.run(["diff", &heads]).refused(1).contains(&heads));
     for arguments in [["export", "a.osm", "--changeset", "7"], ["diff", &root, "--osc", "a.osm"]] {
         let sentence = place.run(arguments).refused(2);
         assert_eq!(sentence, "a.osm: only a change file says what was changed: end the name in .osc");

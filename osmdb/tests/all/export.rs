@@ -134,6 +134,11 @@ fn what_cannot_be_exported_is_told() {
     assert!(sentence.starts_with("map.shp: ") && sentence.contains("end it in .osm.pbf, .osm"), "{sentence}");
     let sentence = place.run(["--db", "absent", "export", "map.shp"]).refused(2);
     assert!(sentence.starts_with("map.shp: "), "{sentence}");
+    #[cfg(not(feature = "flatgeobuf"))]
+    {
+        let sentence = place.run(["export", "map.fgb"]).refused(1);
+        assert!(sentence.starts_with("map.fgb: this program was built without FlatGeobuf: "), "{sentence}");
+    }
     let sentence = place.run(["export", "no/such/map.osm"]).refused(1);
     assert!(sentence.ends_with("; check the path"), "{sentence}");
     std::fs::create_dir(place.path("dir.osm")).unwrap();
@@ -186,7 +191,10 @@ fn features_are_written_as_geojson() {
         serde_json::from_str(&std::fs::read_to_string(place.path("none.geojson")).unwrap()).unwrap();
     assert_eq!(none["features"].as_array().map(Vec::len), Some(0));
     let sentence = place.run(["export", "all.geojson", "--history"]).refused(2);
-    assert_eq!(sentence, "all.geojson: GeoJSON has no history: leave --history out, or write an OSM file");
+    assert_eq!(
+        sentence,
+        "all.geojson: GeoJSON and FlatGeobuf have no history: leave --history out, or write an OSM file"
+    );
 }
 
 /// Each file → database → same format → database: the same root.

@@ -1,6 +1,7 @@
 //! All tests of the library and the program from outside, in one program: each of its own would be linked
 //! anew.
 
+mod areas;
 mod batch;
 mod cli;
 mod cli_edit;
@@ -8,6 +9,8 @@ mod cli_reading;
 mod differences;
 mod examples;
 mod export;
+#[cfg(feature = "flatgeobuf")]
+mod flatgeobuf;
 mod keeping;
 mod maps;
 mod places;

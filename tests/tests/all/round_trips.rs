@@ -26,7 +26,7 @@ const FILES: [&str; 11] = [
     "monaco-2023.osm.pbf",
 ];
 
-/// What takes longer: `cargo test -p tests --test round_trips -- --ignored`.
+/// What takes longer: `cargo test -p tests --test all -- --ignored large_file`.
 const LARGE_FILES: [&str; 3] = ["andorra-2023.osm.pbf", "andorra-2025.osm.pbf", "liechtenstein-2013.osm.bz2"];
 
 fn imported(path: &Path) -> Db<MemoryStore> {

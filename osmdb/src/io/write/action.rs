@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// What a change file does with an element: the section in which it stands. See
-/// <https://wiki.openstreetmap.org/wiki/OsmChange>.
+/// <https://wiki.openstreetmap.org/wiki/OsmChange>. [`Writer::write_change`](super::Writer::write_change) takes
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// It was not on the map.
