@@ -52,6 +52,29 @@ pub(crate) fn glance(kind: Kind, body: &[u8]) -> Result<Glance<'_>, EntryError> 
     })
 }
 
+/// Finds the end of the payload in the body of an entry.
+pub(crate) fn payload_end(kind: Kind, body: &[u8]) -> Result<usize, EntryError> {
+    let tags = match glance(kind, body)? {
+        Glance::Deleted => return Ok(2),
+        Glance::Node(_, tags) => tags,
+        Glance::Way(mut refs) => {
+            while refs.next()?.is_some() {}
+            refs.position()
+        }
+        Glance::Relation(mut members) => {
+            while members.next()?.is_some() {}
+            members.reader.position()
+        }
+        // An array of two, and an array of one.
+        Glance::Changeset => 2,
+    };
+    let mut reader = Reader::new(body.get(tags..).unwrap_or_default());
+    for _ in 0..reader.array()? {
+        reader.text()?;
+    }
+    Ok(tags + reader.position())
+}
+
 /// The body of an entry, and where the payload ends there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Encoded<'a> {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::groups::record;
 use super::*;
-use crate::db::{Db, apply};
+use crate::db::{Db, Snapshot, apply};
 use crate::entry::{Entry, Fresh, Origin, OsmMeta};
 use crate::model::{Coord, Member, Payload, Tags};
 
@@ -93,11 +93,22 @@ proptest! {
         // A part of them first, and all onto that.
         let (first, _) = entries.split_at(split.min(entries.len()));
         let first = load(&db.store, &empty, &sorted(first, &much), &much).unwrap();
-        let all = apply::apply_sorted(&db.store, &first.root, &sorted(&entries, &little)).unwrap();
+        let before = Snapshot::of(&db.store, first.root.clone());
+        let (new, count) = apply::differing(&before, &sorted(&entries, &little), &little).unwrap();
+        let all = apply::apply_sorted(&db.store, &first.root, &new).unwrap();
         prop_assert_eq!(&all.root, &expected.root);
         prop_assert_eq!(first.gained + all.gained, expected.gained);
+        prop_assert!(all.gained <= count);
+        let anew = reload(&db.store, &before, new, &little).unwrap();
+        prop_assert_eq!((&anew.root, anew.gained), (&all.root, all.gained));
+        prop_assert_eq!(anew.forked, all.forked);
         let again = apply::apply_sorted(&db.store, &all.root, &sorted(&entries, &little)).unwrap();
         prop_assert_eq!((&again.root, again.gained), (&expected.root, 0));
+        // Elements with a single head and no history are the same now.
+        let after = Snapshot::of(&db.store, all.root.clone());
+        let (_, left) = apply::differing(&after, &sorted(&entries, &much), &much).unwrap();
+        let several: u64 = after.versions().map(|all| all.unwrap().len() as u64).filter(|all| *all > 1).sum();
+        prop_assert!(left == 0 || several > 0);
     }
 }
 
