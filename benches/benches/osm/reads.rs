@@ -199,22 +199,32 @@ impl Run {
     }
 }
 
-/// The same nodes and relations, and no way that SQLite, which looks at boxes only, has not.
+/// The same nodes and relations with the same tags and places, and no way that SQLite, which looks at
+/// boxes only, has not.
 #[cfg(feature = "peers")]
 fn compare(ours: &[Feature], theirs: &[crate::sqlite::Found]) -> Result<(), Failure> {
-    use std::collections::BTreeSet;
-    let theirs: BTreeSet<ElementId> = theirs.iter().map(|found| found.element).collect();
-    let missed = ours.iter().find(|feature| !theirs.contains(&feature.element));
-    let nodes = |ids: &mut dyn Iterator<Item = ElementId>| {
-        ids.filter(|id| id.kind == osmdb::Kind::Node).collect::<BTreeSet<_>>().len()
+    use std::collections::BTreeMap;
+    let theirs: BTreeMap<ElementId, _> = theirs.iter().map(|found| (found.element, found)).collect();
+    let is_same = |feature: &Feature| {
+        let Some(found) = theirs.get(&feature.element).filter(|found| found.tags == feature.tags) else {
+            return false;
+        };
+        let line: &[Coord] = match &feature.geometry {
+            Geometry::Point(coord) => &[*coord],
+            Geometry::Line(line) => line,
+            Geometry::Members => &[],
+        };
+        found.line.iter().copied().eq(line.iter().map(|coord| (coord.lat().into(), coord.lon().into())))
     };
-    match missed {
-        Some(feature) => Err(format!("SQLite does not find {}", feature.element).into()),
-        None if nodes(&mut ours.iter().map(|found| found.element)) != nodes(&mut theirs.iter().copied()) => {
-            Err("SQLite finds other nodes".into())
-        }
-        None => Ok(()),
+    let nodes =
+        |ids: &mut dyn Iterator<Item = ElementId>| ids.filter(|id| id.kind == osmdb::Kind::Node).count();
+    if let Some(feature) = ours.iter().find(|feature| !is_same(feature)) {
+        return Err(format!("SQLite has another {}", feature.element).into());
     }
+    if nodes(&mut ours.iter().map(|found| found.element)) != nodes(&mut theirs.keys().copied()) {
+        return Err("SQLite finds other nodes".into());
+    }
+    Ok(())
 }
 
 fn around(center: Coord, side: i64) -> Option<BBox> {

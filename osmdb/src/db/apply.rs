@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use prolly::{KeyRange, PageSink, PageSource, Tree, ValueRef};
 
-use super::load::{Groups, Sorted};
+use super::load::{Body, Groups, Scratch, Sorted, Sorter, body_of};
 use super::snapshot::Snapshot;
 use super::tree_writer::TreeWriter;
 use crate::entry::{Fresh, Known, only_head, superseded};
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::model::{ElementId, Kind};
 use crate::root::{Counts, Root, Trees};
 use crate::views::derive::{shown_coord, spatial_pairs};
-use crate::views::keys;
+use crate::views::keys::{self, ELEMENT_BYTES};
 use crate::views::spatial::KEY_BYTES;
 
 /// Elements are looked up this many at a time, to bound memory.
@@ -32,9 +32,6 @@ const WALKED_PER_ELEMENT: u64 = 8;
 /// Sorted entries are added in portions of about so many bytes of new ones, which take several times as
 /// much memory meanwhile.
 const PORTION_BYTES: usize = 16 << 20;
-
-/// What an entry on its way takes beside its body, in bytes.
-const FRESH_BYTES: usize = size_of::<Fresh>();
 
 /// What a batch of entries did to a database.
 #[derive(Debug)]
@@ -81,73 +78,79 @@ where
 
 /// Adds sorted entries to the database at a root; new pages go to the store, nothing is committed.
 ///
-/// What is there already costs a look at its pair in the heads tree. The rest is added in portions, each
-/// onto the root that the one before has made: the last root is the same, whatever the portions.
+/// They are added in portions, each onto the root that the one before has made: the last root is the
+/// same, whatever the portions.
 pub(crate) fn apply_sorted<S>(
     store: &S,
     root: &Root,
-    entries: &Sorted<{ keys::ELEMENT_BYTES }>,
+    entries: &Sorted<ELEMENT_BYTES>,
 ) -> Result<Applied, Error>
 where
     S: PageSource + PageSink,
 {
     let mut all = Applied { root: root.clone(), gained: 0, forked: Vec::new() };
     let mut groups = Groups::new(entries)?;
-    let mut at_end = false;
-    while !at_end {
-        let old = Snapshot::of(store, all.root.clone());
-        let heads = TreeWriter::new(store, all.root.trees.heads)?;
-        let mut changes = Changes { counts: all.root.counts, ..Changes::new(heads) };
+    loop {
+        let mut portion = Vec::new();
         let mut bytes = 0;
-        while bytes < PORTION_BYTES && !at_end {
-            let (new, end) = changed_groups(&old, &mut groups)?;
-            at_end = end;
-            bytes +=
-                new.iter().flat_map(|(_, new)| new).map(|new| new.body.len() + FRESH_BYTES).sum::<usize>();
-            changes.add(&old, new)?;
+        while bytes < PORTION_BYTES
+            && let Some(group) = groups.next()?
+        {
+            for body in group.bodies {
+                bytes += body.bytes.len() + size_of::<Fresh>();
+                portion.push(Fresh::of_body(group.element, body.bytes.as_slice().into()));
+            }
         }
-        let applied = changes.finish(store, &old)?;
+        if portion.is_empty() {
+            return Ok(all);
+        }
+        let applied = apply(store, &all.root, portion)?;
         all.root = applied.root;
         all.gained += applied.gained;
         all.forked.extend(applied.forked);
     }
-    Ok(all)
 }
 
-/// The entries of some elements, in order.
-type NewGroups = Vec<(ElementId, Vec<Fresh>)>;
-
-/// Takes the next elements, and returns those that are not the same here already; and whether there are
-/// no more.
-fn changed_groups<S: PageSource>(
+/// Leaves out the entries of elements that are the same in the database at a root: those whose only head
+/// each is the only entry. Costs a look at their pairs in the heads tree. Also counts what is left.
+pub(crate) fn differing<S: PageSource>(
     old: &Snapshot<&S>,
-    groups: &mut Groups<'_>,
-) -> Result<(NewGroups, bool), Error> {
-    let mut new = Vec::with_capacity(CHUNK);
-    let mut bytes = 0;
-    let mut at_end = false;
-    while new.len() < CHUNK && bytes < PORTION_BYTES && !at_end {
-        match groups.next()? {
-            Some(group) => {
-                let bodies: Vec<Box<[u8]>> =
-                    group.bodies.iter().map(|body| body.bytes.as_slice().into()).collect();
-                bytes += bodies.iter().map(|body| body.len()).sum::<usize>();
-                new.push((group.element, bodies));
+    entries: &Sorted<ELEMENT_BYTES>,
+    scratch: &Scratch,
+) -> Result<(Sorted<ELEMENT_BYTES>, u64), Error> {
+    let mut differing = Sorter::new(scratch, scratch.entries());
+    let mut count = 0;
+    let mut groups = Groups::new(entries)?;
+    let mut some = Vec::with_capacity(CHUNK);
+    loop {
+        some.clear();
+        let mut bytes = 0;
+        while some.len() < CHUNK
+            && bytes < PORTION_BYTES
+            && let Some(group) = groups.next()?
+        {
+            let records: Vec<_> = group.bodies.iter().map(Body::record).collect();
+            bytes += records.iter().map(Vec::len).sum::<usize>();
+            some.push((group.element, records));
+        }
+        if some.is_empty() {
+            return Ok((differing.finish()?, count));
+        }
+        let same = are_same(old, &some)?;
+        for ((element, records), _) in some.iter().zip(same).filter(|(_, same)| !same) {
+            for record in records {
+                differing.push(&keys::element(*element), record)?;
+                count += 1;
             }
-            None => at_end = true,
         }
     }
-    let same = are_same(old, &new)?;
-    let changed = new.into_iter().zip(same).filter(|(_, same)| !same);
-    let changed = changed.map(|((element, bodies), _)| (element, Fresh::of_bodies(element, bodies)));
-    Ok((changed.collect(), at_end))
 }
 
-/// Tells for elements, which are in order, whether each has one head, and all its bodies are that. When
+/// Tells for elements, which are in order, whether each has one head, and all its records are that. When
 /// in doubt, no.
 fn are_same<S: PageSource>(
     old: &Snapshot<&S>,
-    new: &[(ElementId, Vec<Box<[u8]>>)],
+    new: &[(ElementId, Vec<Vec<u8>>)],
 ) -> Result<Vec<bool>, Error> {
     let mut same = vec![false; new.len()];
     let point = |(element, _): &(ElementId, _)| KeyRange::point(&keys::element(*element));
@@ -163,10 +166,10 @@ fn are_same<S: PageSource>(
         for (key, value) in &run? {
             let found = |(element, _): &(ElementId, _)| keys::element(*element)[..].cmp(key);
             while left.next_if(|(new, _)| found(new).is_lt()).is_some() {}
-            if let Some(((_, bodies), same)) = left.next_if(|(new, _)| found(new).is_eq())
+            if let Some(((_, records), same)) = left.next_if(|(new, _)| found(new).is_eq())
                 && let ValueRef::Inline(value) = value
             {
-                *same = bodies.iter().all(|body| only_head(value) == Some(body));
+                *same = records.iter().all(|record| only_head(value) == Some(body_of(record)));
             }
         }
     }

@@ -6,7 +6,7 @@ use prolly::PageStore;
 
 use super::load::{self, Scratch};
 use super::reflog::{self, Cause};
-use super::{Db, apply};
+use super::{Db, Snapshot, apply};
 use crate::error::Error;
 use crate::io::Reader;
 use crate::model::ElementId;
@@ -27,6 +27,12 @@ impl<S: PageStore + Sync> Db<S> {
     /// content) in one commit. A change file adds what it creates and modifies, and tombstones of what it
     /// deletes. Imported entries carry nothing of this machine or this moment, so the same files
     /// give the same root everywhere.
+    ///
+    /// All cores take part. Memory is bounded, whatever the files' size: about 250 MB beside the caches of the
+    /// store; entries that take more are sorted in files, in the directory that the store names for such
+    /// ([`PageStore::scratch`]). Into an empty database all trees are built at once. What the database
+    /// has already costs a look; the rest is applied as edits are, or, if it is more than a fifth of what
+    /// there is, all trees are built anew.
     ///
     /// While it reads, it reports how many bytes of all files it has read, and how many there are.
     ///
@@ -58,7 +64,14 @@ impl<S: PageStore + Sync> Db<S> {
         let mut applied = if old.counts.entries == 0 {
             load::load(&self.store, &old, &entries, &scratch)?
         } else {
-            apply::apply_sorted(&self.store, &old, &entries)?
+            let snapshot = Snapshot::of(&self.store, old.clone());
+            let (new, count) = apply::differing(&snapshot, &entries, &scratch)?;
+            drop(entries);
+            if load::is_worth_it(old.counts.entries, count) {
+                load::reload(&self.store, &snapshot, new, &scratch)?
+            } else {
+                apply::apply_sorted(&self.store, &old, &new)?
+            }
         };
         self.publish(&mut turn, &old, &applied.root, Cause::new(reflog::IMPORT))?;
         applied.forked.sort_unstable();

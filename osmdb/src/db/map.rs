@@ -90,8 +90,9 @@ impl<S: PageSource> Map<S> {
         let relations = Values(Some(HeadsOf::new(self.trees.heads, relations)), &self.source);
         let live = |value: Result<(ElementId, Bytes), Error>| {
             let (element, value) = value?;
-            let heads = Known::decode_heads(element, &value).map_err(Error::entry(element))?;
-            Ok(heads.into_iter().filter(|head| head.entry.payload.is_some()).map(Head::from).collect())
+            let heads = Known::decode_versions(element, &value).map_err(Error::entry(element))?;
+            let live = heads.into_iter().filter(|(_, entry)| entry.payload.is_some());
+            Ok(live.map(|(version, entry)| Head { version, entry }).collect())
         };
         let is_there =
             |heads: &Result<Vec<Head>, Error>| heads.as_ref().map_or(true, |heads| !heads.is_empty());

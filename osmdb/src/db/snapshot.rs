@@ -82,8 +82,8 @@ impl<S: PageSource> Snapshot<S> {
     pub fn get(&self, element: ElementId) -> Result<Vec<Head>, Error> {
         let value = self.root.trees.heads.get(&self.source, &keys::element(element))?;
         let Some(value) = value else { return Ok(Vec::new()) };
-        let heads = Known::decode_heads(element, &value).map_err(Error::entry(element))?;
-        Ok(heads.into_iter().map(Head::from).collect())
+        let heads = Known::decode_versions(element, &value).map_err(Error::entry(element))?;
+        Ok(heads.into_iter().map(|(version, entry)| Head { version, entry }).collect())
     }
 
     /// Returns the versions of an element that others have replaced, sorted by version.

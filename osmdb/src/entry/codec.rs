@@ -208,7 +208,7 @@ pub(super) fn read_member_kind(reader: &mut Reader<'_>) -> Result<Kind, EntryErr
     kind.filter(|kind| *kind != Kind::Changeset).ok_or(EntryError::Element { at })
 }
 
-fn read_payload(kind: Kind, reader: &mut Reader<'_>) -> Result<Payload, EntryError> {
+pub(super) fn read_payload(kind: Kind, reader: &mut Reader<'_>) -> Result<Payload, EntryError> {
     Ok(match kind {
         Kind::Node => {
             reader.array_of(3)?;

@@ -3,7 +3,7 @@
 use prolly::cbor::Reader;
 
 use super::EntryError;
-use super::codec::{read_changeset, read_coord, read_id, read_member_kind};
+use super::codec::{read_changeset, read_coord, read_id, read_member_kind, read_payload};
 use crate::model::{Coord, ElementId, Kind};
 
 /// The payload of an entry.
@@ -50,6 +50,34 @@ pub(crate) fn glance(kind: Kind, body: &[u8]) -> Result<Glance<'_>, EntryError> 
         }
         Kind::Changeset => Glance::Changeset,
     })
+}
+
+/// Finds the end of the payload in the body of an entry.
+pub(crate) fn payload_end(kind: Kind, body: &[u8]) -> Result<usize, EntryError> {
+    let tags = match glance(kind, body)? {
+        Glance::Deleted => return Ok(2),
+        Glance::Node(_, tags) => tags,
+        Glance::Way(mut refs) => {
+            while refs.next()?.is_some() {}
+            refs.position()
+        }
+        Glance::Relation(mut members) => {
+            while members.next()?.is_some() {}
+            members.reader.position()
+        }
+        // Few and small: read as what they are.
+        Glance::Changeset => {
+            let mut reader = Reader::new(body);
+            reader.array_of(2)?;
+            read_payload(kind, &mut reader)?;
+            return Ok(reader.position());
+        }
+    };
+    let mut reader = Reader::new(body.get(tags..).unwrap_or_default());
+    for _ in 0..reader.array()? {
+        reader.text()?;
+    }
+    Ok(tags + reader.position())
 }
 
 /// The body of an entry, and where the payload ends there.

@@ -46,14 +46,6 @@ impl Fresh {
         Self { element, version: version_of(element, &body), body }
     }
 
-    /// Takes the bodies of an element's entries, and sorts them by version, each once.
-    pub(crate) fn of_bodies(element: ElementId, bodies: Vec<Box<[u8]>>) -> Vec<Self> {
-        let mut fresh: Vec<_> = bodies.into_iter().map(|body| Self::of_body(element, body)).collect();
-        fresh.sort_unstable_by_key(|fresh| fresh.version);
-        fresh.dedup_by_key(|fresh| fresh.version);
-        fresh
-    }
-
     /// Makes sure that the record can be read back: not every payload can.
     pub(crate) fn check(&self) -> Result<(), EntryError> {
         if !(1..=MAX_ID).contains(&self.element.id) {
@@ -73,6 +65,9 @@ impl From<Known> for Fresh {
 pub(crate) fn only_head(value: &[u8]) -> Option<&[u8]> {
     value.strip_prefix(&[ONE_HEAD])
 }
+
+/// What a value of the heads tree must be.
+const HEADS_ASCEND: EntryError = EntryError::Rule("an element has at least one head, and heads ascend");
 
 /// How a value of the heads tree with one head begins: an array of one. The head's body follows.
 pub(crate) const ONE_HEAD: u8 = 0x81;
@@ -109,7 +104,28 @@ impl Known {
             (0..len).map(|_| Self::read(element, value, &mut reader)).collect::<Result<Vec<_>, _>>()?;
         reader.end()?;
         if heads.is_empty() || !heads.is_sorted_by(|a, b| a.version < b.version) {
-            return Err(EntryError::Rule("an element has at least one head, and heads ascend"));
+            return Err(HEADS_ASCEND);
+        }
+        Ok(heads)
+    }
+
+    /// Reads the bodies of an element's heads, and keeps no copy of them.
+    pub(crate) fn decode_versions(
+        element: ElementId,
+        value: &[u8],
+    ) -> Result<Vec<(Version, Entry)>, EntryError> {
+        let mut reader = Reader::new(value);
+        // Nearly all elements have one head; for more the list grows.
+        let mut heads: Vec<(Version, Entry)> = Vec::with_capacity(1);
+        for _ in 0..reader.array()? {
+            let start = reader.position();
+            let (entry, _) = Entry::read(element, &mut reader)?;
+            let version = version_of(element, value.get(start..reader.position()).unwrap_or_default());
+            heads.push((version, entry));
+        }
+        reader.end()?;
+        if heads.is_empty() || !heads.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(HEADS_ASCEND);
         }
         Ok(heads)
     }

@@ -133,9 +133,48 @@ proptest! {
     }
 
     #[test]
+    fn a_glance_sees_what_decoding_does(entry in entry()) {
+        let known = Known::new(entry.clone());
+        let (element, encoded) = (entry.element, known.encoded());
+        prop_assert_eq!(payload_end(element.kind, &known.body).unwrap(), encoded.payload_end);
+        prop_assert_eq!(encoded.changeset().unwrap(), entry.changeset());
+        prop_assert_eq!(is_deleted(&known.body), entry.payload.is_none());
+        let mut tags = Vec::new();
+        entry.payload.iter().for_each(|payload| put_tags(&mut tags, payload.tags()));
+        let mut named = Vec::new();
+        match glance(element.kind, &known.body).unwrap() {
+            Glance::Node(coord, at) => {
+                let same = matches!(&entry.payload, Some(Payload::Node { coord: known, .. }) if *known == coord);
+                prop_assert!(same);
+                prop_assert_eq!(encoded.rest(at), tags);
+            }
+            Glance::Way(mut refs) => {
+                while let Some(id) = refs.next().unwrap() {
+                    named.push(ElementId::node(id));
+                }
+                prop_assert_eq!(encoded.rest(refs.position()), tags);
+            }
+            Glance::Relation(mut members) => {
+                while let Some(member) = members.next().unwrap() {
+                    named.push(member);
+                }
+            }
+            Glance::Deleted | Glance::Changeset => {}
+        }
+        let expected: Vec<_> = entry.payload.iter().flat_map(Payload::references).collect();
+        prop_assert_eq!(named, expected);
+        let value = Known::encode_heads(std::iter::once(&known));
+        let versions = Known::decode_versions(element, &value).unwrap();
+        prop_assert_eq!(versions, vec![(known.version, entry)]);
+        prop_assert_eq!(only_head(&value), Some(&known.body[..]));
+    }
+
+    #[test]
     fn damaged_records_never_panic(bytes in vec(any::<u8>(), 0..80), entry in entry()) {
         drop(Known::decode(entry.element, &bytes));
         drop(Known::decode_heads(entry.element, &bytes));
+        drop(Known::decode_versions(entry.element, &bytes));
+        drop(payload_end(entry.element.kind, &bytes));
         drop(single_coord(&bytes));
         let body = Known::new(entry.clone()).body;
         for end in 0..body.len() {

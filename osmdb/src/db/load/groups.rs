@@ -35,6 +35,23 @@ impl Body {
     }
 }
 
+impl Body {
+    /// Returns what the sorter keeps.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        join(self.payload_end, &self.bytes)
+    }
+}
+
+/// Returns the body in a record.
+pub(crate) fn body_of(record: &[u8]) -> &[u8] {
+    record.get(END_BYTES..).unwrap_or_default()
+}
+
+/// Puts a record together.
+pub(super) fn join(payload_end: usize, body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(payload_end).unwrap_or(u32::MAX).to_le_bytes(), body].concat()
+}
+
 /// Puts together what the sorter keeps of an entry: where the payload ends in four bytes, and the body.
 pub(super) fn record(entry: &Entry, out: &mut Vec<u8>) {
     out.clear();

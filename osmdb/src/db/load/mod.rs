@@ -15,6 +15,7 @@ mod log;
 mod places;
 mod read;
 mod records;
+mod reload;
 mod sorter;
 mod spatial;
 #[cfg(test)]
@@ -26,10 +27,11 @@ use std::thread::{self, ScopedJoinHandle};
 
 use prolly::{Builder, Config, PageSink, Tree};
 
-pub(crate) use self::groups::Groups;
+pub(crate) use self::groups::{Body, Groups, body_of};
 pub(crate) use self::read::read;
-pub(crate) use self::sorter::Sorted;
-use self::sorter::{Merge, Sorter};
+pub(crate) use self::reload::{is_worth_it, reload};
+use self::sorter::Merge;
+pub(crate) use self::sorter::{Sorted, Sorter};
 use super::apply::Applied;
 use crate::entry::{Glance, glance};
 use crate::error::Error;
@@ -63,6 +65,10 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) const fn new(dir: Option<PathBuf>) -> Self {
         Self { dir, entries: ENTRIES_BYTES, pairs: PAIRS_BYTES, places: PLACES_BYTES, wanted: WANTED_NODES }
+    }
+
+    pub(crate) const fn entries(&self) -> usize {
+        self.entries
     }
 }
 

@@ -128,7 +128,9 @@ impl<const N: usize> Sorter<N> {
         }
         if self.runs.len() >= RUNS_MAX {
             let mut writer = RunWriter::create(dir)?;
-            let mut merge = Merge::of_runs(&self.runs)?;
+            let mut cursors = Vec::new();
+            add_runs(&self.runs, &mut cursors)?;
+            let mut merge = Merge::new(cursors)?;
             while let Some((key, value)) = merge.next()? {
                 writer.push(key, value)?;
             }
@@ -186,15 +188,33 @@ pub(crate) enum Sorted<const N: usize> {
     Memory(Ordered<N>),
     #[allow(private_interfaces)]
     Runs(Vec<Run<N>>),
+    /// To be read as one.
+    Several(Vec<Self>),
 }
 
 impl<const N: usize> Sorted<N> {
     pub(crate) fn iter(&self) -> Result<Merge<'_, N>, Error> {
-        match self {
-            Self::Memory(ordered) => Merge::new(vec![Cursor::new(From::Memory(ordered.iter()))]),
-            Self::Runs(runs) => Merge::of_runs(runs),
-        }
+        let mut cursors = Vec::new();
+        self.add_cursors(&mut cursors)?;
+        Merge::new(cursors)
     }
+
+    fn add_cursors<'a>(&'a self, cursors: &mut Vec<Cursor<'a, N>>) -> Result<(), Error> {
+        match self {
+            Self::Memory(ordered) => cursors.push(Cursor::new(From::Memory(ordered.iter()))),
+            Self::Runs(runs) => add_runs(runs, cursors)?,
+            Self::Several(several) => several.iter().try_for_each(|each| each.add_cursors(cursors))?,
+        }
+        Ok(())
+    }
+}
+
+fn add_runs<const N: usize>(runs: &[Run<N>], cursors: &mut Vec<Cursor<'_, N>>) -> Result<(), Error> {
+    for run in runs {
+        let file = BufReader::with_capacity(BUFFER_BYTES, run.file.open()?);
+        cursors.push(Cursor::new(From::File { file, left: run.count, value: Vec::new() }));
+    }
+    Ok(())
 }
 
 /// Where records come from.
@@ -265,14 +285,6 @@ impl<'a, const N: usize> Merge<'a, N> {
             (0..merge.cursors.len()).try_for_each(|index| merge.advance(index))?;
         }
         Ok(merge)
-    }
-
-    fn of_runs(runs: &[Run<N>]) -> Result<Self, Error> {
-        let cursor = |run: &Run<N>| {
-            let file = BufReader::with_capacity(BUFFER_BYTES, run.file.open()?);
-            Ok(Cursor::new(From::File { file, left: run.count, value: Vec::new() }))
-        };
-        Self::new(runs.iter().map(cursor).collect::<Result<_, Error>>()?)
     }
 
     fn advance(&mut self, index: usize) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::groups::record;
 use super::*;
-use crate::db::{Db, apply};
+use crate::db::{Db, Snapshot, apply};
 use crate::entry::{Entry, Fresh, Origin, OsmMeta};
 use crate::model::{Coord, Member, Payload, Tags};
 
@@ -93,10 +93,72 @@ proptest! {
         // A part of them first, and all onto that.
         let (first, _) = entries.split_at(split.min(entries.len()));
         let first = load(&db.store, &empty, &sorted(first, &much), &much).unwrap();
-        let all = apply::apply_sorted(&db.store, &first.root, &sorted(&entries, &little)).unwrap();
+        let before = Snapshot::of(&db.store, first.root.clone());
+        let (new, count) = apply::differing(&before, &sorted(&entries, &little), &little).unwrap();
+        let all = apply::apply_sorted(&db.store, &first.root, &new).unwrap();
         prop_assert_eq!(&all.root, &expected.root);
         prop_assert_eq!(first.gained + all.gained, expected.gained);
+        prop_assert!(all.gained <= count);
+        let anew = reload(&db.store, &before, new, &little).unwrap();
+        prop_assert_eq!((&anew.root, anew.gained), (&all.root, all.gained));
+        prop_assert_eq!(anew.forked, all.forked);
         let again = apply::apply_sorted(&db.store, &all.root, &sorted(&entries, &little)).unwrap();
         prop_assert_eq!((&again.root, again.gained), (&expected.root, 0));
+        // Elements with a single head and no history are the same now.
+        let after = Snapshot::of(&db.store, all.root.clone());
+        let (_, left) = apply::differing(&after, &sorted(&entries, &much), &much).unwrap();
+        let several: u64 = after.versions().map(|all| all.unwrap().len() as u64).filter(|all| *all > 1).sum();
+        prop_assert!(left == 0 || several > 0);
     }
+}
+
+/// A file of several blobs, whose elements are in no order.
+fn file(dir: &std::path::Path, name: &str, count: u64, seed: u64) -> PathBuf {
+    let path = dir.join(name);
+    let mut writer = crate::io::Writer::create(&path).unwrap();
+    for number in 0..count {
+        let id = 1 + number.wrapping_mul(7_919).wrapping_add(seed) % count;
+        let coord = Coord::new(i64::try_from(id).unwrap(), 5).unwrap();
+        let payload = Some(Payload::Node { coord, tags: Tags::new() });
+        let origin = Origin::Imported(OsmMeta { version: Some(seed), ..OsmMeta::default() });
+        writer.write(&Entry { element: ElementId::node(id), payload, origin }).unwrap();
+    }
+    writer.finish().unwrap();
+    path
+}
+
+#[test]
+fn files_are_read_side_by_side_and_arrive_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [file(dir.path(), "a.osm.pbf", 30_011, 1), file(dir.path(), "b.osm", 20_011, 2)];
+    let total: u64 = files.iter().map(|file| std::fs::metadata(file).unwrap().len()).sum();
+    let scratch_dir = dir.path().join("scratch");
+    std::fs::create_dir(&scratch_dir).unwrap();
+    let scratch = Scratch { entries: 100_000, ..Scratch::new(Some(scratch_dir)) };
+    let readers = || files.iter().map(|file| crate::io::Reader::open(file).unwrap()).collect();
+    let mut positions = Vec::new();
+    let (entries, count) = read(readers(), &scratch, |position| positions.push(position)).unwrap();
+    assert_eq!(count, 50_022);
+    assert!(positions.len() > 4 && positions.is_sorted() && positions.last() <= Some(&total));
+    let mut groups = Groups::new(&entries).unwrap();
+    let (mut elements, mut bodies) = (0, 0);
+    while let Some(group) = groups.next().unwrap() {
+        elements += 1;
+        assert_eq!(group.element, ElementId::node(elements));
+        bodies += group.bodies.len();
+    }
+    assert_eq!((elements, bodies), (30_011, 50_022));
+    drop(groups);
+    drop(entries);
+
+    // Of several errors the first in the order of the files is reported.
+    for (path, cut) in files.iter().zip([100_000, 600_000]) {
+        let bytes = std::fs::read(path).unwrap();
+        std::fs::write(path, bytes.get(..cut.min(bytes.len() - 9)).unwrap()).unwrap();
+    }
+    let Err(Error::Read(error)) = read(readers(), &scratch, |_| {}).map(drop) else {
+        panic!("both files are cut off")
+    };
+    assert_eq!(error.path(), files[0]);
+    assert_eq!(std::fs::read_dir(dir.path().join("scratch")).unwrap().count(), 0);
 }

@@ -22,7 +22,7 @@ const ZSTD: u8 = 1;
 pub(super) struct Codec {
     level: i32,
     writers: Pool<(Compressor<'static>, Vec<u8>)>,
-    readers: Pool<Decompressor<'static>>,
+    readers: Pool<(Decompressor<'static>, Vec<u8>)>,
 }
 
 impl Codec {
@@ -64,10 +64,15 @@ impl Codec {
         }
     }
 
-    /// UNTRUSTED: the frame says how long it becomes; more than a page is never allocated.
+    /// UNTRUSTED: the frame says how long it becomes; there is room for no more than a page. The room is
+    /// used again: making it anew would cost as much as many a page.
     fn decompress(&self, frame: &[u8]) -> Result<Bytes, StoreError> {
-        let page = self.readers.with(Decompressor::new, |reader| reader.decompress(frame, MAX_PAGE_BYTES));
-        page.map(Bytes::from).map_err(|source| StoreError::Io { what: "decompressing a page", source })
+        let fresh = || Ok((Decompressor::new()?, vec![0; MAX_PAGE_BYTES]));
+        let page = self.readers.with(fresh, |(reader, buffer)| {
+            let len = reader.decompress_to_buffer(frame, buffer.as_mut_slice())?;
+            Ok(Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default()))
+        });
+        page.map_err(|source| StoreError::Io { what: "decompressing a page", source })
     }
 }
 
