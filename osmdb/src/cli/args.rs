@@ -309,7 +309,8 @@ pub(super) enum Verb {
     },
     /// Forget old roots, remove what only they need, and make the files smaller
     ///
-    /// Versions of elements stay: history is a part of the present root.
+    /// Versions of elements stay: history is a part of the present root. The files are rewritten if an eighth
+    /// of them is garbage.
     #[command(after_help = "Examples:\n  osmdb gc\n  osmdb gc --keep 1 --days 30")]
     Gc(GcArgs),
     /// Check every page, record, version and signature, and that all trees follow from them

@@ -13,6 +13,9 @@ use super::{database, json};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
+/// The files are rewritten if garbage takes this part of them: an eighth.
+const GARBAGE_SHARE: u64 = 8;
+
 pub(super) fn reflog(dir: &Path, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut out = Out::new();
@@ -49,16 +52,28 @@ pub(super) fn gc(dir: &Path, args: &GcArgs) -> Result<(), Failure> {
     let since = args.days.map(|days| now().saturating_sub(i64::from(days) * SECONDS_PER_DAY));
     let before = db.disk_bytes()?;
     let collected = db.gc(Keep { newest: args.keep, since })?;
-    db.compact()?;
+    // Rewriting all files for a little garbage would cost more room, for a while, than it gives back.
+    let is_worth_it = collected.bytes_removed.saturating_mul(GARBAGE_SHARE) >= before;
+    if is_worth_it {
+        db.compact()?;
+    }
     drop(db);
     // Files that are not needed any more go when the database is opened.
-    let after = database::existing(dir)?.disk_bytes()?;
+    let after = if is_worth_it { database::existing(dir)?.disk_bytes()? } else { before };
     let mut out = Out::new();
     let roots = counted(collected.roots_kept, "root is", "roots are");
     out.line(format_args!("{roots} kept, {} forgotten", collected.roots_forgotten))?;
     let pages = counted(collected.pages_kept, "page is", "pages are");
     out.line(format_args!("{pages} kept, {} removed", collected.pages_removed))?;
-    out.line(format_args!("on disk {} before, {} now", size(before), size(after)))?;
+    if is_worth_it {
+        out.line(format_args!("on disk {} before, {} now", size(before), size(after)))?;
+    } else {
+        out.line(format_args!(
+            "on disk {}, of which {} are free again",
+            size(before),
+            size(collected.bytes_removed)
+        ))?;
+    }
     out.finish()
 }
 
