@@ -12,6 +12,18 @@ use crate::io::Reader;
 use crate::model::ElementId;
 
 /// What an import did.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("village.osm");
+/// std::fs::write(&path, r#"<osm version="0.6"><node id="1" version="2" lat="42.5" lon="1.5"/></osm>"#)?;
+/// let db = osmdb::Db::in_memory("osm")?;
+/// let first = db.import(&[&path], |_, _| {})?;
+/// assert_eq!((first.read, first.gained), (1, 1));
+/// let again = db.import(&[&path], |_, _| {})?;
+/// assert_eq!((again.read, again.gained), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
     /// How many versions the files hold.
