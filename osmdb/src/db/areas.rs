@@ -64,8 +64,8 @@ impl<S: PageSource> Snapshot<S> {
     /// # let path = dir.path().join("map.osm");
     /// std::fs::write(&path, "<osm><node id='1' lat='1' lon='1'/><node id='2' lat='1' lon='2'/>
     ///     <node id='3' lat='2' lon='2'/><way id='5'><nd ref='1'/><nd ref='2'/><nd ref='3'/></way>
-    ///     <way id='6'><nd ref='3'/><nd ref='1'/></way><relation id='7'><member type='way' ref='5' role='outer'/>
-    ///     <member type='way' ref='6' role=''/><tag k='type' v='multipolygon'/></relation></osm>")?;
+    ///     <way id='6'><nd ref='3'/><nd ref='1'/></way><relation id='7'><tag k='type' v='multipolygon'/>
+    ///     <member type='way' ref='5' role='outer'/><member type='way' ref='6' role=''/></relation></osm>")?;
     /// let db = Db::in_memory("osm")?;
     /// db.import(&[&path], |_, _| {})?;
     /// let snapshot = db.snapshot();

@@ -16,6 +16,14 @@ const KEY_NOTE: &[u8] = b"device-key";
 const NAME_PREFIX: &[u8] = b"author/";
 
 /// No name of an author is longer than this, in bytes.
+///
+/// ```
+/// use osmdb::{Db, Error, MAX_AUTHOR_NAME_BYTES};
+/// let db = Db::in_memory("osm")?;
+/// let long = "a".repeat(MAX_AUTHOR_NAME_BYTES + 1);
+/// assert!(matches!(db.name_author(db.author()?, &long), Err(Error::AuthorName)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const MAX_AUTHOR_NAME_BYTES: usize = 255;
 
 /// Somebody who edited, or who has a name here.

@@ -334,7 +334,7 @@ impl<S: PageStore> Batch<'_, S> {
         self.push(Write::delete(element))
     }
 
-    /// Adds an edit.
+    /// Adds an edit, in the changeset of the batch unless it names its own.
     ///
     /// ```
     /// use osmdb::{InUse, Write};
@@ -435,7 +435,8 @@ fn deletions_to_keep(writes: &[Write], in_use: &[(ElementId, ElementId)]) -> Res
 }
 
 impl<S: PageStore> Db<S> {
-    /// Returns an id that no other element has, here or elsewhere.
+    /// Returns an id that no other element has, here or elsewhere: from 2⁶² to 2⁶³−1, a random one first and
+    /// then those behind it. Costs no page, and nothing is written.
     ///
     /// ```
     /// # use osmdb::{Db, Kind};

@@ -82,7 +82,8 @@ impl<S: PageStore> Db<S> {
     /// ```
     ///
     /// # Errors
-    /// It is not there or closed; otherwise as for [`Batch::commit`](super::Batch::commit).
+    /// It is not there ([`Error::NoChangeset`]) or closed ([`Error::ChangesetClosed`]); otherwise as for
+    /// [`Batch::commit`](super::Batch::commit).
     pub fn tag_changeset(&self, id: u64, tags: Tags) -> Result<Version, Error> {
         self.open_tags(id)?;
         self.put(element(id), Payload::Changeset { tags, closed: None })
@@ -100,7 +101,8 @@ impl<S: PageStore> Db<S> {
     /// ```
     ///
     /// # Errors
-    /// It is not there or closed already; otherwise as for [`Batch::commit`](super::Batch::commit).
+    /// It is not there ([`Error::NoChangeset`]) or closed already ([`Error::ChangesetClosed`]); otherwise as
+    /// for [`Batch::commit`](super::Batch::commit).
     pub fn close_changeset(&self, id: u64) -> Result<Version, Error> {
         let tags = self.open_tags(id)?;
         let (bbox, _) = self.snapshot().touched(id)?;

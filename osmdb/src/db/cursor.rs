@@ -7,6 +7,12 @@ use prolly::Cid;
 use prolly::cbor::{CborError, Reader, put_array, put_bytes, put_link, put_unsigned};
 
 /// No cursor is longer than this, in bytes.
+///
+/// ```
+/// use osmdb::{Cursor, CursorError, MAX_CURSOR_BYTES};
+/// let long = "0".repeat(2 * (MAX_CURSOR_BYTES + 1));
+/// assert_eq!(long.parse::<Cursor>(), Err(CursorError::Text));
+/// ```
 pub const MAX_CURSOR_BYTES: usize = 256;
 
 /// The version of the form of cursors.
@@ -166,7 +172,8 @@ impl Cursor {
     /// ```
     ///
     /// # Errors
-    /// These are not the bytes of a cursor.
+    /// These are not the bytes of a cursor, more than [`MAX_CURSOR_BYTES`], or of another form. Whether it
+    /// belongs to a listing, the listing says when it goes on.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CursorError> {
         if bytes.len() > MAX_CURSOR_BYTES {
             return Err(CursorError::Text);

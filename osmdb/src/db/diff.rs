@@ -26,8 +26,8 @@ use crate::views::keys;
 /// db.put(node, spring("yes"))?;
 /// let difference = db.snapshot().changes_since(&before)?.next().unwrap()?;
 /// assert_eq!(difference.action(), Some(Action::Modify));
-/// let water = difference.shown_after().and_then(|head| head.entry.payload.as_ref()?.tags().get("drinking_water"));
-/// assert_eq!(water, Some("yes"));
+/// let shown = difference.shown_after().and_then(|head| head.entry.payload.as_ref());
+/// assert_eq!(shown.and_then(|payload| payload.tags().get("drinking_water")), Some("yes"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -113,9 +113,9 @@ impl<S: PageSource> Snapshot<S> {
     /// Imported versions come first, by their OSM version; where this is the same, that of which less is
     /// known is first. Behind them come edits, each behind those that it links to, and else by time. An
     /// edit replaces what it links to; an imported version replaces that of the OSM version before it, and
-    /// those with its OSM version and content of which less is known. So the order, and who replaces whom, are
-    /// the same in all databases that have these versions. Costs the pages that hold them, and memory for all
-    /// of them.
+    /// those with its OSM version and content of which less is known. So the order, and who replaces whom,
+    /// are the same in all databases that have these versions. Costs the pages that hold them, and memory for
+    /// all of them.
     ///
     /// ```
     /// use osmdb::{Coord, Db, Payload, Tags};
@@ -183,6 +183,9 @@ impl<S: PageSource> Snapshot<S> {
     /// assert_eq!(snapshot.changes(8).count(), 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// An item is an error where a page is missing or damaged.
     pub fn changes(&self, changeset: u64) -> impl Iterator<Item = Result<Head, Error>> + '_ {
         let mut names = self.root().trees.changes.prefix(self.source(), changeset.to_be_bytes());
         let mut ended = false;

@@ -40,8 +40,8 @@ impl<S: PageStore + Sync> Db<S> {
     /// deletes. Imported entries carry nothing of this machine or this moment, so the same files
     /// give the same root everywhere.
     ///
-    /// All cores take part. Memory is bounded, whatever the files' size: about 250 MB beside the caches of the
-    /// store; entries that take more are sorted in files, in the directory that the store names for such
+    /// All cores take part. Memory is bounded, whatever the files' size: about 250 MB beside the caches of
+    /// the store; entries that take more are sorted in files, in the directory that the store names for such
     /// ([`PageStore::scratch`]). Into an empty database all trees are built at once. What the database
     /// has already costs a look; the rest is applied as edits are, or, if it is more than a fifth of what
     /// there is, all trees are built anew.

@@ -156,7 +156,7 @@ impl Db<FjallStore> {
         Ok(self.store.compact()?)
     }
 
-    /// Returns how many bytes the files of the database take.
+    /// Returns how many bytes the files of the database take. Costs a listing of its directory.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
