@@ -8,6 +8,22 @@ use crate::model::{ElementId, LimitError};
 use crate::root::RootError;
 
 /// An operation on a database failed. Whatever it was to write is not written.
+///
+/// What the caller can mend has a variant of its own, which names the element; as text it is one sentence for
+/// people.
+///
+/// ```
+/// use osmdb::{Db, ElementId, Error, Payload, Tags};
+/// let db = Db::in_memory("osm")?;
+/// let way = Payload::Way { refs: vec![5], tags: Tags::from([("highway", "path")]) };
+/// match db.create(way) {
+///     Err(Error::Reference { target, .. }) => assert_eq!(target, ElementId::node(5)),
+///     other => panic!("{other:?}"),
+/// }
+/// let error = db.delete(ElementId::node(5)).unwrap_err();
+/// assert_eq!(error.to_string(), "node/5 is not in the database");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -4,15 +4,46 @@ use prolly::cbor::{CborError, Reader, put_array, put_link, put_text, put_unsigne
 use prolly::{Cid, Config, ConfigError, Tree};
 
 /// The version of the root record, and so of all formats below it.
+///
+/// ```
+/// let record = osmdb::Db::in_memory("osm")?.snapshot().root().encode();
+/// assert_eq!(u64::from(record[1]), osmdb::FORMAT);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const FORMAT: u64 = 1;
 
 /// No dataset's name is longer than this, in bytes.
+///
+/// ```
+/// use osmdb::{Db, MAX_NAME_BYTES};
+/// assert!(Db::in_memory(&"a".repeat(MAX_NAME_BYTES)).is_ok());
+/// assert!(Db::in_memory(&"a".repeat(MAX_NAME_BYTES + 1)).is_err());
+/// ```
 pub const MAX_NAME_BYTES: usize = 255;
 
 /// The name of a dataset that was given none.
+///
+/// ```
+/// use osmdb::{DEFAULT_NAME, Db};
+/// # let dir = tempfile::tempdir()?;
+/// let db = Db::create_or_open(dir.path().join("osm.db"))?;
+/// assert_eq!(db.snapshot().root().name, DEFAULT_NAME);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const DEFAULT_NAME: &str = "osm";
 
 /// How many elements a database shows. Derived from its entries, like everything in the root.
+///
+/// ```
+/// use osmdb::Counts;
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// assert_eq!(db.counts(), Counts::EMPTY);
+/// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// db.delete(node)?;
+/// assert_eq!(db.counts(), Counts { entries: 2, deleted: 1, ..Counts::EMPTY });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// All versions, of all elements.
@@ -33,11 +64,25 @@ pub struct Counts {
 
 impl Counts {
     /// The counts of a database without entries.
+    ///
+    /// ```
+    /// use osmdb::{Counts, Db};
+    /// assert_eq!(Db::in_memory("osm")?.counts(), Counts::EMPTY);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const EMPTY: Self =
         Self { entries: 0, nodes: 0, ways: 0, relations: 0, changesets: 0, deleted: 0, forks: 0 };
 }
 
 /// The trees of a database.
+///
+/// ```
+/// # let db = osmdb::Db::in_memory("osm")?;
+/// let trees = db.snapshot().root().trees;
+/// assert_eq!(trees.heads.stats(db.store())?.pairs, 0);
+/// assert_eq!(trees.heads, trees.history, "both are empty");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trees {
     /// The heads of every element, by kind and id.
@@ -54,6 +99,13 @@ pub struct Trees {
 
 impl Trees {
     /// Returns the trees with their names, in the order of the root record.
+    ///
+    /// ```
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let named = db.snapshot().root().trees.named();
+    /// assert_eq!(named.map(|(name, _)| name), ["heads", "history", "spatial", "refs", "changes"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn named(&self) -> [(&'static str, Tree); 5] {
         [
@@ -69,6 +121,17 @@ impl Trees {
 /// The root record: `[format, name, configuration, [heads, history, spatial, refs, changes],
 /// [entries, nodes, ways, relations, changesets, deleted, forks]]`, the configuration and the trees
 /// as links. Its hash is the root of the database.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let snapshot = db.snapshot();
+/// let root = snapshot.root();
+/// assert_eq!((root.name.as_str(), root.counts.nodes), ("osm", 1));
+/// assert_eq!(root.cid(), db.root());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
     /// The dataset's name. Datasets of different names do not merge.
@@ -80,6 +143,22 @@ pub struct Root {
 }
 
 /// A record that is no root.
+///
+/// ```
+/// use osmdb::{Error, RootError, Snapshot};
+/// use prolly::{Cid, MemoryStore, PageSink};
+/// # let store = MemoryStore::new();
+/// // A record as it may be some day, of format 2:
+/// let mut record = osmdb::Db::in_memory("osm")?.snapshot().root().encode();
+/// record[1] = 2;
+/// let cid = Cid::of(&record);
+/// store.put(cid, record.into())?;
+/// match Snapshot::open(&store, cid) {
+///     Err(Error::Root { source: RootError::Format { found }, .. }) => assert_eq!(found, 2),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RootError {
@@ -104,6 +183,14 @@ pub enum RootError {
 
 impl Root {
     /// Returns the record.
+    ///
+    /// ```
+    /// use prolly::PageSource;
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let record = db.snapshot().root().encode();
+    /// assert_eq!(db.store().load(&db.root())?, Some(record.into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(320);
@@ -122,6 +209,15 @@ impl Root {
     }
 
     /// Returns the root: the address of the record.
+    ///
+    /// ```
+    /// use prolly::Cid;
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let root = db.snapshot().root().clone();
+    /// assert_eq!(root.cid(), Cid::of(&root.encode()));
+    /// assert_eq!(root.cid(), db.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn cid(&self) -> Cid {
         Cid::of(&self.encode())

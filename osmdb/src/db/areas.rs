@@ -13,6 +13,26 @@ use crate::views::derive::shown_coord;
 use crate::views::spatial::Geometry;
 
 /// Whether a feature is an area, and which. [`Snapshot::area`] tells, and has an example.
+///
+/// ```
+/// use osmdb::{Area, Db};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("map.osm");
+/// # std::fs::write(&path, "<osm><node id='1' lat='1' lon='1'/><relation id='7'>
+/// #     <member type='node' ref='1' role='label'/><member type='way' ref='5' role='outer'/>
+/// #     <tag k='type' v='multipolygon'/></relation></osm>")?;
+/// # let db = Db::in_memory("osm")?;
+/// # db.import(&[&path], |_, _| {})?;
+/// let snapshot = db.snapshot();
+/// let clipped = snapshot.query("0,0,9,9".parse()?).last().unwrap()?;
+/// let text = match snapshot.area(&clipped)? {
+///     Area::NotOne => "a point or a line".to_owned(),
+///     Area::Polygons(polygons) => format!("{} polygons", polygons.len()),
+///     Area::Broken(why) => why.to_string(),
+/// };
+/// assert_eq!(text, "way/5 is not here");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Area {
     /// It is none: a point, a line, a relation of another type.
@@ -44,8 +64,8 @@ impl<S: PageSource> Snapshot<S> {
     /// # let path = dir.path().join("map.osm");
     /// std::fs::write(&path, "<osm><node id='1' lat='1' lon='1'/><node id='2' lat='1' lon='2'/>
     ///     <node id='3' lat='2' lon='2'/><way id='5'><nd ref='1'/><nd ref='2'/><nd ref='3'/></way>
-    ///     <way id='6'><nd ref='3'/><nd ref='1'/></way><relation id='7'><member type='way' ref='5' role='outer'/>
-    ///     <member type='way' ref='6' role=''/><tag k='type' v='multipolygon'/></relation></osm>")?;
+    ///     <way id='6'><nd ref='3'/><nd ref='1'/></way><relation id='7'><tag k='type' v='multipolygon'/>
+    ///     <member type='way' ref='5' role='outer'/><member type='way' ref='6' role=''/></relation></osm>")?;
     /// let db = Db::in_memory("osm")?;
     /// db.import(&[&path], |_, _| {})?;
     /// let snapshot = db.snapshot();

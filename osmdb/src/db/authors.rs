@@ -16,9 +16,26 @@ const KEY_NOTE: &[u8] = b"device-key";
 const NAME_PREFIX: &[u8] = b"author/";
 
 /// No name of an author is longer than this, in bytes.
+///
+/// ```
+/// use osmdb::{Db, Error, MAX_AUTHOR_NAME_BYTES};
+/// let db = Db::in_memory("osm")?;
+/// let long = "a".repeat(MAX_AUTHOR_NAME_BYTES + 1);
+/// assert!(matches!(db.name_author(db.author()?, &long), Err(Error::AuthorName)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const MAX_AUTHOR_NAME_BYTES: usize = 255;
 
 /// Somebody who edited, or who has a name here.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let info = &db.authors()?[0];
+/// assert_eq!((info.versions, info.is_here, info.name.as_deref()), (1, true, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorInfo {
     /// The key.
@@ -33,6 +50,16 @@ pub struct AuthorInfo {
 
 impl<S: PageSource> Snapshot<S> {
     /// Counts the versions of every author. Costs all pages of two trees.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+    /// let place = db.create(node(1))?;
+    /// db.put(place, node(2))?;
+    /// assert_eq!(db.snapshot().authors()?.get(&db.author()?), Some(&2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged.
@@ -51,6 +78,16 @@ impl<S: PageStore> Db<S> {
     /// Returns who signs the edits that are made here: the public half of a key that this database makes
     /// for itself the first time it is asked for, and keeps. The secret half never leaves the store, except
     /// with a copy of its directory: two copies edit as one author.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let me = db.author()?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// assert_eq!(db.get(node)?[0].entry.author(), Some(me));
+    /// assert_eq!(me.to_string().parse(), Ok(me));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The system gives no random number, or the store fails.
@@ -109,6 +146,17 @@ impl<S: PageStore> Db<S> {
 
     /// Returns everybody who edited or has a name here, in order of their keys. Costs all pages of two
     /// trees.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+    /// theirs.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// ours.merge(&theirs.snapshot())?;
+    /// ours.name_author(theirs.author()?, "Riverside")?;
+    /// let others: Vec<_> = ours.authors()?.into_iter().filter(|info| !info.is_here).collect();
+    /// assert_eq!((others.len(), others[0].name.as_deref()), (1, Some("Riverside")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged, or the store fails.

@@ -13,6 +13,18 @@ use crate::error::Error;
 use crate::model::{ElementId, Kind, MAX_ID, Payload};
 
 /// Which versions of an element an edit replaces.
+///
+/// ```
+/// use osmdb::{Replaces, Write};
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// # let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// assert_eq!(Write::delete(node).replaces, Replaces::Heads);
+/// let known = db.get(node)?[0].version;
+/// let write = Write::delete(node).replacing([known]);
+/// assert_eq!(write.replaces, Replaces::Versions(vec![known]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Replaces {
     /// All heads: if there are several, the edit ends the fork.
@@ -23,6 +35,20 @@ pub enum Replaces {
 }
 
 /// What becomes of a deletion of an element that a live one names.
+///
+/// ```
+/// use osmdb::{Error, InUse, Write};
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let way = db.create(Payload::Way { refs: vec![node.id], tags: Tags::new() })?;
+/// let refused = db.delete(node);
+/// assert!(matches!(refused, Err(Error::InUse { by, .. }) if by == way));
+/// let mut batch = db.batch();
+/// batch.push(Write::delete(node).if_in_use(InUse::Keep));
+/// assert_eq!(batch.commit()?.edits[0].version, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum InUse {
     /// The whole batch is refused.
@@ -58,6 +84,14 @@ pub struct Write {
 
 impl Write {
     /// Gives an element new content, which replaces all its heads.
+    ///
+    /// ```
+    /// use osmdb::{Coord, ElementId, Payload, Replaces, Tags, Write};
+    /// let payload = Payload::Node { coord: Coord::new(425_000_000, 15_000_000)?, tags: Tags::new() };
+    /// let write = Write::put(ElementId::node(5), payload);
+    /// assert!(write.payload.is_some() && write.replaces == Replaces::Heads);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn put(element: ElementId, payload: Payload) -> Self {
         Self {
@@ -70,24 +104,54 @@ impl Write {
     }
 
     /// Deletes an element: a tombstone replaces all its heads.
+    ///
+    /// ```
+    /// use osmdb::{ElementId, Write};
+    /// assert_eq!(Write::delete(ElementId::way(5)).payload, None);
+    /// ```
     #[must_use]
     pub const fn delete(element: ElementId) -> Self {
         Self { element, payload: None, replaces: Replaces::Heads, changeset: None, in_use: InUse::Refuse }
     }
 
     /// Replaces these versions only: other heads stay beside the edit.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Payload, Tags, Write};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+    /// let element = db.create(node(1))?;
+    /// let first = db.get(element)?[0].version;
+    /// db.put(element, node(2))?;
+    /// let mut batch = db.batch();
+    /// batch.push(Write::put(element, node(3)).replacing([first]));
+    /// assert_eq!(batch.commit()?.forked, [element]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn replacing(self, versions: impl IntoIterator<Item = Version>) -> Self {
         Self { replaces: Replaces::Versions(versions.into_iter().collect()), ..self }
     }
 
     /// Belongs to a changeset, whatever that of the batch is.
+    ///
+    /// ```
+    /// use osmdb::{ElementId, Write};
+    /// let write = Write::delete(ElementId::node(5)).in_changeset(7);
+    /// assert_eq!(write.changeset, Some(7));
+    /// ```
     #[must_use]
     pub fn in_changeset(self, changeset: u64) -> Self {
         Self { changeset: Some(changeset), ..self }
     }
 
     /// Says what becomes of a deletion of an element that a live one names.
+    ///
+    /// ```
+    /// use osmdb::{ElementId, InUse, Write};
+    /// let write = Write::delete(ElementId::node(5)).if_in_use(InUse::Delete);
+    /// assert_eq!(write.in_use, InUse::Delete);
+    /// ```
     #[must_use]
     pub fn if_in_use(self, in_use: InUse) -> Self {
         Self { in_use, ..self }
@@ -95,6 +159,17 @@ impl Write {
 }
 
 /// What became of one edit of a batch.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let mut batch = db.batch();
+/// let node = batch.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let edited = batch.commit()?.edits[0];
+/// assert_eq!(edited.element, node);
+/// assert_eq!(edited.version, Some(db.get(node)?[0].version));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edited {
     /// The element.
@@ -104,6 +179,17 @@ pub struct Edited {
 }
 
 /// What a batch did.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let mut batch = db.batch();
+/// batch.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let written = batch.commit()?;
+/// assert_eq!((written.edits.len(), written.forked.len()), (1, 0));
+/// assert_eq!(written.root, db.root());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The edits, in their order.
@@ -131,6 +217,20 @@ impl NewIds {
 }
 
 /// Edits that are written together or not at all: see [`Db::batch`].
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+/// let old = db.create(node(1))?;
+/// let mut batch = db.batch();
+/// let new = batch.create(node(2))?;
+/// batch.delete(old);
+/// batch.commit()?;
+/// assert_eq!(db.counts().nodes, 1);
+/// assert!(db.get(new)?[0].entry.payload.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is written before `commit`"]
 pub struct Batch<'a, S> {
@@ -142,6 +242,18 @@ pub struct Batch<'a, S> {
 
 impl<S: PageStore> Batch<'_, S> {
     /// Puts the edits that follow into a changeset, which must be open.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let survey = db.open_changeset(Tags::from([("comment", "the wells of the east")]))?;
+    /// let mut batch = db.batch();
+    /// batch.in_changeset(survey);
+    /// let node = batch.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// batch.commit()?;
+    /// assert_eq!(db.get(node)?[0].entry.changeset(), Some(survey));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn in_changeset(&mut self, changeset: u64) -> &mut Self {
         self.changeset = Some(changeset);
         self
@@ -150,12 +262,35 @@ impl<S: PageStore> Batch<'_, S> {
     /// Lets elements name others that are not here, and deletes elements that others name: for data that
     /// is a part of more. Without this, a new version of an element may only name live elements, and
     /// those that the versions it replaces named already.
+    ///
+    /// ```
+    /// # use osmdb::{Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let clipped = Payload::Way { refs: vec![1, 2], tags: Tags::from([("highway", "path")]) };
+    /// assert!(db.create(clipped.clone()).is_err());
+    /// let mut batch = db.batch();
+    /// batch.lenient().create(clipped)?;
+    /// batch.commit()?;
+    /// assert_eq!(db.counts().ways, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn lenient(&mut self) -> &mut Self {
         self.is_lenient = true;
         self
     }
 
     /// Makes a new element, and returns the id that it will have.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let mut batch = db.batch();
+    /// let node = batch.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let way = batch.create(Payload::Way { refs: vec![node.id], tags: Tags::new() })?;
+    /// batch.commit()?;
+    /// assert_eq!(db.snapshot().refs(node)?, [way]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The system gives no random number for the id.
@@ -166,16 +301,51 @@ impl<S: PageStore> Batch<'_, S> {
     }
 
     /// Gives an element new content, which replaces all its heads.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+    /// # let (first, second) = (db.create(node(1))?, db.create(node(2))?);
+    /// let mut batch = db.batch();
+    /// batch.put(first, node(2)).put(second, node(1));
+    /// batch.commit()?;
+    /// assert_eq!(db.get(first)?[0].entry.payload, Some(node(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put(&mut self, element: ElementId, payload: Payload) -> &mut Self {
         self.push(Write::put(element, payload))
     }
 
     /// Deletes an element, which no live one may name afterwards.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let way = db.create(Payload::Way { refs: vec![node.id], tags: Tags::new() })?;
+    /// let mut batch = db.batch();
+    /// batch.delete(node).delete(way);
+    /// batch.commit()?;
+    /// assert_eq!(db.counts().deleted, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete(&mut self, element: ElementId) -> &mut Self {
         self.push(Write::delete(element))
     }
 
-    /// Adds an edit.
+    /// Adds an edit, in the changeset of the batch unless it names its own.
+    ///
+    /// ```
+    /// use osmdb::{InUse, Write};
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let mut batch = db.batch();
+    /// batch.push(Write::delete(node).if_in_use(InUse::Keep));
+    /// assert!(batch.commit()?.edits[0].version.is_some(), "no way named it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn push(&mut self, write: Write) -> &mut Self {
         self.writes.push(Write { changeset: write.changeset.or(self.changeset), ..write });
         self
@@ -188,6 +358,21 @@ impl<S: PageStore> Batch<'_, S> {
     /// Every edit is signed with the key of this database: see [`Db::author`].
     ///
     /// Costs the pages of the elements and of what they name, each once, and those that change.
+    ///
+    /// ```
+    /// use osmdb::{ElementId, Error};
+    /// # use osmdb::Db;
+    /// # let db = Db::in_memory("osm")?;
+    /// let before = db.root();
+    /// let mut batch = db.batch();
+    /// batch.delete(ElementId::node(5));
+    /// match batch.commit() {
+    ///     Err(Error::NotFound { element }) => assert_eq!(element, ElementId::node(5)),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// assert_eq!(db.root(), before);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// One of the edits cannot be made, and the error names its element:
@@ -250,7 +435,17 @@ fn deletions_to_keep(writes: &[Write], in_use: &[(ElementId, ElementId)]) -> Res
 }
 
 impl<S: PageStore> Db<S> {
-    /// Returns an id that no other element has, here or elsewhere.
+    /// Returns an id that no other element has, here or elsewhere: from 2⁶² to 2⁶³−1, a random one first and
+    /// then those behind it. Costs no page, and nothing is written.
+    ///
+    /// ```
+    /// # use osmdb::{Db, Kind};
+    /// # let db = Db::in_memory("osm")?;
+    /// let (first, second) = (db.new_id(Kind::Node)?, db.new_id(Kind::Node)?);
+    /// assert_ne!(first, second);
+    /// assert!(first.id >= 1 << 62 && first.kind == Kind::Node);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The system gives no random number.
@@ -288,6 +483,15 @@ impl<S: PageStore> Db<S> {
 
     /// Makes a new element: a batch of one.
     ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let tags = Tags::from([("natural", "spring")]);
+    /// let spring = db.create(Payload::Node { coord: Coord::new(425_000_000, 15_000_000)?, tags })?;
+    /// assert_eq!(db.get(spring)?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`Batch::commit`].
     pub fn create(&self, payload: Payload) -> Result<ElementId, Error> {
@@ -318,6 +522,17 @@ impl<S: PageStore> Db<S> {
 
     /// Deletes an element, which no live one may name, and returns the version of the tombstone, which
     /// replaces all its heads: a batch of one.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let tombstone = db.delete(node)?;
+    /// let heads = db.get(node)?;
+    /// assert_eq!(heads[0].version, tombstone);
+    /// assert_eq!(heads[0].entry.payload, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`Batch::commit`].

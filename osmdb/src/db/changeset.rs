@@ -12,6 +12,16 @@ use crate::views::derive::shown_coord;
 use crate::views::keys;
 
 /// A changeset as it stands.
+///
+/// ```
+/// # use osmdb::{Db, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let id = db.open_changeset(Tags::from([("comment", "the wells of the east")]))?;
+/// let info = db.snapshot().changeset(id)?.ok_or("it is there")?;
+/// assert_eq!(info.tags.get("comment"), Some("the wells of the east"));
+/// assert_eq!((info.closed, info.bbox, info.versions), (None, None, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangesetInfo {
     /// Its id.
@@ -61,8 +71,19 @@ impl<S: PageStore> Db<S> {
 
     /// Gives an open changeset other tags, which replace all that it has.
     ///
+    /// ```
+    /// # use osmdb::{Db, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let id = db.open_changeset(Tags::new())?;
+    /// db.tag_changeset(id, Tags::from([("source", "survey")]))?;
+    /// let info = db.snapshot().changeset(id)?.ok_or("it is there")?;
+    /// assert_eq!(info.tags, Tags::from([("source", "survey")]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// It is not there or closed; otherwise as for [`Batch::commit`](super::Batch::commit).
+    /// It is not there ([`Error::NoChangeset`]) or closed ([`Error::ChangesetClosed`]); otherwise as for
+    /// [`Batch::commit`](super::Batch::commit).
     pub fn tag_changeset(&self, id: u64, tags: Tags) -> Result<Version, Error> {
         self.open_tags(id)?;
         self.put(element(id), Payload::Changeset { tags, closed: None })
@@ -70,8 +91,18 @@ impl<S: PageStore> Db<S> {
 
     /// Closes a changeset: no edit can belong to it afterwards. Keeps what its edits touched.
     ///
+    /// ```
+    /// use osmdb::{Db, Error, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let id = db.open_changeset(Tags::new())?;
+    /// db.close_changeset(id)?;
+    /// assert!(matches!(db.close_changeset(id), Err(Error::ChangesetClosed { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// It is not there or closed already; otherwise as for [`Batch::commit`](super::Batch::commit).
+    /// It is not there ([`Error::NoChangeset`]) or closed already ([`Error::ChangesetClosed`]); otherwise as
+    /// for [`Batch::commit`](super::Batch::commit).
     pub fn close_changeset(&self, id: u64) -> Result<Version, Error> {
         let tags = self.open_tags(id)?;
         let (bbox, _) = self.snapshot().touched(id)?;
@@ -92,6 +123,16 @@ impl<S: PageSource> Snapshot<S> {
     /// Returns a changeset that was opened in a database; files of maps only name the numbers of theirs.
     /// Of a fork, the head that was written last counts. Costs the pages of its versions, and while it is
     /// open those of all that they name.
+    ///
+    /// ```
+    /// # use osmdb::{Db, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let id = db.open_changeset(Tags::new())?;
+    /// let snapshot = db.snapshot();
+    /// assert!(snapshot.changeset(id)?.is_some_and(|info| info.closed.is_none()));
+    /// assert_eq!(snapshot.changeset(7)?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged.

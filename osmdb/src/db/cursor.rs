@@ -7,6 +7,12 @@ use prolly::Cid;
 use prolly::cbor::{CborError, Reader, put_array, put_bytes, put_link, put_unsigned};
 
 /// No cursor is longer than this, in bytes.
+///
+/// ```
+/// use osmdb::{Cursor, CursorError, MAX_CURSOR_BYTES};
+/// let long = "0".repeat(2 * (MAX_CURSOR_BYTES + 1));
+/// assert_eq!(long.parse::<Cursor>(), Err(CursorError::Text));
+/// ```
 pub const MAX_CURSOR_BYTES: usize = 256;
 
 /// The version of the form of cursors.
@@ -36,6 +42,17 @@ impl Listing {
 /// In bytes it is `[1, listing, root, question, place]` in the CBOR of pages: the listing 0 for a box
 /// query and 1 for forks, the root as a link, the question as the first 8 bytes of its BLAKE3 hash. The form
 /// is ours alone, and may change.
+///
+/// ```
+/// use osmdb::Cursor;
+/// # let db = osmdb::Db::in_memory("osm")?;
+/// let (snapshot, bbox) = (db.snapshot(), "-1,-1,1,1".parse()?);
+/// let text = snapshot.query(bbox).save().to_string();
+/// // Later, perhaps in another program:
+/// let cursor: Cursor = text.parse()?;
+/// assert_eq!(snapshot.query(bbox).after(&cursor)?.count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     listing: u64,
@@ -45,6 +62,21 @@ pub struct Cursor {
 }
 
 /// A cursor that is none, or none for this listing.
+///
+/// ```
+/// use osmdb::CursorError;
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let bbox = "-1,-1,1,1".parse()?;
+/// let cursor = db.snapshot().query(bbox).save();
+/// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let root = match db.snapshot().query(bbox).after(&cursor) {
+///     Err(CursorError::OtherRoot { cursor, .. }) => cursor,
+///     other => panic!("{other:?}"),
+/// };
+/// assert_eq!(db.at(root)?.query(bbox).after(&cursor)?.count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CursorError {
@@ -82,6 +114,13 @@ impl Cursor {
     }
 
     /// Returns the root that it belongs to.
+    ///
+    /// ```
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let cursor = db.snapshot().forks().save();
+    /// assert_eq!(cursor.root(), db.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn root(&self) -> Cid {
         self.root
@@ -102,6 +141,13 @@ impl Cursor {
     }
 
     /// Writes it as bytes, at most [`MAX_CURSOR_BYTES`].
+    ///
+    /// ```
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let cursor = db.snapshot().query("-1,-1,1,1".parse()?).save();
+    /// assert!(cursor.to_bytes().len() <= osmdb::MAX_CURSOR_BYTES);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(100);
@@ -116,8 +162,18 @@ impl Cursor {
 
     /// Reads it from bytes.
     ///
+    /// ```
+    /// use osmdb::Cursor;
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let cursor = db.snapshot().forks().save();
+    /// assert_eq!(Cursor::from_bytes(&cursor.to_bytes())?, cursor);
+    /// assert!(Cursor::from_bytes(b"no cursor").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// These are not the bytes of a cursor.
+    /// These are not the bytes of a cursor, more than [`MAX_CURSOR_BYTES`], or of another form. Whether it
+    /// belongs to a listing, the listing says when it goes on.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CursorError> {
         if bytes.len() > MAX_CURSOR_BYTES {
             return Err(CursorError::Text);

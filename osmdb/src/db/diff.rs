@@ -26,8 +26,8 @@ use crate::views::keys;
 /// db.put(node, spring("yes"))?;
 /// let difference = db.snapshot().changes_since(&before)?.next().unwrap()?;
 /// assert_eq!(difference.action(), Some(Action::Modify));
-/// let water = difference.shown_after().and_then(|head| head.entry.payload.as_ref()?.tags().get("drinking_water"));
-/// assert_eq!(water, Some("yes"));
+/// let shown = difference.shown_after().and_then(|head| head.entry.payload.as_ref());
+/// assert_eq!(shown.and_then(|payload| payload.tags().get("drinking_water")), Some("yes"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,18 @@ impl Difference {
     ///
     /// An element is created where there was no head of it, and modified where there was one, be it a
     /// tombstone.
+    ///
+    /// ```
+    /// use osmdb::io::Action;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let before = db.snapshot();
+    /// db.delete(node)?;
+    /// let difference = db.snapshot().changes_since(&before)?.next().unwrap()?;
+    /// assert_eq!(difference.action(), Some(Action::Delete));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         match (shown(&self.before), shown(&self.after)) {
@@ -59,12 +71,37 @@ impl Difference {
 
     /// Returns the version that a map showed before: of several live heads the latest, then the one with
     /// the greatest version. `None` if there was none.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+    /// let element = db.create(node(1))?;
+    /// let before = db.snapshot();
+    /// db.put(element, node(2))?;
+    /// let difference = db.snapshot().changes_since(&before)?.next().unwrap()?;
+    /// let shown = difference.shown_before().and_then(|head| head.entry.payload.clone());
+    /// assert_eq!(shown, Some(node(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn shown_before(&self) -> Option<&Head> {
         shown(&self.before)
     }
 
     /// Returns the version that a map shows now, chosen as [`shown_before`](Self::shown_before) says.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+    /// let element = db.create(node(1))?;
+    /// let before = db.snapshot();
+    /// let version = db.put(element, node(2))?;
+    /// let difference = db.snapshot().changes_since(&before)?.next().unwrap()?;
+    /// assert_eq!(difference.shown_after().map(|head| head.version), Some(version));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn shown_after(&self) -> Option<&Head> {
         shown(&self.after)
@@ -78,6 +115,19 @@ pub(super) fn shown(heads: &[Head]) -> Option<&Head> {
 }
 
 /// An iterator over what differs between two roots. Made by [`Snapshot::changes_since`], where an example is.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let before = db.snapshot();
+/// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let now = db.snapshot();
+/// for difference in now.changes_since(&before)? {
+///     assert_eq!(difference?.element, node);
+/// }
+/// assert_eq!(now.changes_since(&now)?.count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Diff<A, B> {
     source: Layered<A, B>,

@@ -40,6 +40,24 @@ impl<S: PageSource> Snapshot<S> {
 
 /// Finds elements with several heads, in steps; or, as an iterator over the heads of each, where all pages
 /// are at hand. After an error it ends.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags, Write};
+/// # let db = Db::in_memory("osm")?;
+/// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+/// # let element = db.create(node(1))?;
+/// # let first = db.get(element)?[0].version;
+/// # db.put(element, node(2))?;
+/// # // Somebody who knows only the first version edits too.
+/// # let mut batch = db.batch();
+/// # batch.push(Write::put(element, node(3)).replacing([first]));
+/// # batch.commit()?;
+/// // Somebody has edited an element without knowing of our edit of it.
+/// let forks = db.snapshot().forks().collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(forks.len(), 1);
+/// assert!(forks[0].iter().all(|head| head.entry.element == element));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Forks<S> {
     source: S,
@@ -50,6 +68,26 @@ pub struct Forks<S> {
 impl<S> Forks<S> {
     /// Goes on where [`save`](Self::save) was called, at the same root. Costs no page of those that were read
     /// before.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags, Write};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+    /// # let element = db.create(node(1))?;
+    /// # let first = db.get(element)?[0].version;
+    /// # db.put(element, node(2))?;
+    /// # // Somebody who knows only the first version edits too.
+    /// # let mut batch = db.batch();
+    /// # batch.push(Write::put(element, node(3)).replacing([first]));
+    /// # batch.commit()?;
+    /// let snapshot = db.snapshot();
+    /// let mut forks = snapshot.forks();
+    /// let begin = forks.save();
+    /// assert_eq!(forks.by_ref().take(10).count(), 1);
+    /// assert_eq!(snapshot.forks().after(&forks.save())?.count(), 0);
+    /// assert_eq!(snapshot.forks().after(&begin)?.count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The cursor belongs to another root or listing, or is damaged.
@@ -66,6 +104,15 @@ impl<S> Forks<S> {
     }
 
     /// Says where the listing is: behind the last element that was handed out. Costs no page.
+    ///
+    /// ```
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let snapshot = db.snapshot();
+    /// let cursor = snapshot.forks().save();
+    /// assert_eq!(cursor.root(), db.root());
+    /// assert!(snapshot.forks().after(&cursor).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn save(&self) -> Cursor {
         let key = self.find.last.map(keys::element);

@@ -15,6 +15,24 @@ use crate::views::keys;
 const CHUNK: usize = 1000;
 
 /// A version of an element, and its place in the element's history.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags, Write};
+/// # let db = Db::in_memory("osm")?;
+/// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+/// # let element = db.create(node(1))?;
+/// # let first = db.get(element)?[0].version;
+/// # db.put(element, node(2))?;
+/// # // Somebody who knows only the first version edits too.
+/// # let mut batch = db.batch();
+/// # batch.push(Write::put(element, node(3)).replacing([first]));
+/// # batch.commit()?;
+/// // The first version, and two edits that did not know of each other:
+/// let history = db.snapshot().history(element)?;
+/// assert_eq!(history.iter().filter(|revision| revision.is_head).count(), 2);
+/// assert!(history[1].replaces == [first] && history[2].replaces == [first]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
     /// The version.
@@ -59,6 +77,16 @@ impl<S: PageSource> Snapshot<S> {
     /// No tree is ordered by hash alone, so this costs all pages of `history` and of `heads`, and the hash
     /// of every head: ask for an element's [`version`](Self::version) where the element is known.
     ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let version = db.get(node)?[0].version;
+    /// let found = db.snapshot().find_version(version.to_string().parse()?)?;
+    /// assert_eq!(found.map(|head| head.entry.element), Some(node));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// A page is missing or damaged.
     pub fn find_version(&self, version: Version) -> Result<Option<Head>, Error> {
@@ -85,9 +113,9 @@ impl<S: PageSource> Snapshot<S> {
     /// Imported versions come first, by their OSM version; where this is the same, that of which less is
     /// known is first. Behind them come edits, each behind those that it links to, and else by time. An
     /// edit replaces what it links to; an imported version replaces that of the OSM version before it, and
-    /// those with its OSM version and content of which less is known. So the order, and who replaces whom, are
-    /// the same in all databases that have these versions. Costs the pages that hold them, and memory for all
-    /// of them.
+    /// those with its OSM version and content of which less is known. So the order, and who replaces whom,
+    /// are the same in all databases that have these versions. Costs the pages that hold them, and memory for
+    /// all of them.
     ///
     /// ```
     /// use osmdb::{Coord, Db, Payload, Tags};
@@ -155,6 +183,9 @@ impl<S: PageSource> Snapshot<S> {
     /// assert_eq!(snapshot.changes(8).count(), 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// An item is an error where a page is missing or damaged.
     pub fn changes(&self, changeset: u64) -> impl Iterator<Item = Result<Head, Error>> + '_ {
         let mut names = self.root().trees.changes.prefix(self.source(), changeset.to_be_bytes());
         let mut ended = false;

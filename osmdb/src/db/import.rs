@@ -12,6 +12,18 @@ use crate::io::Reader;
 use crate::model::ElementId;
 
 /// What an import did.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("village.osm");
+/// std::fs::write(&path, r#"<osm version="0.6"><node id="1" version="2" lat="42.5" lon="1.5"/></osm>"#)?;
+/// let db = osmdb::Db::in_memory("osm")?;
+/// let first = db.import(&[&path], |_, _| {})?;
+/// assert_eq!((first.read, first.gained), (1, 1));
+/// let again = db.import(&[&path], |_, _| {})?;
+/// assert_eq!((again.read, again.gained), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
     /// How many versions the files hold.
@@ -28,8 +40,8 @@ impl<S: PageStore + Sync> Db<S> {
     /// deletes. Imported entries carry nothing of this machine or this moment, so the same files
     /// give the same root everywhere.
     ///
-    /// All cores take part. Memory is bounded, whatever the files' size: about 250 MB beside the caches of the
-    /// store; entries that take more are sorted in files, in the directory that the store names for such
+    /// All cores take part. Memory is bounded, whatever the files' size: about 250 MB beside the caches of
+    /// the store; entries that take more are sorted in files, in the directory that the store names for such
     /// ([`PageStore::scratch`]). Into an empty database all trees are built at once. What the database
     /// has already costs a look; the rest is applied as edits are, or, if it is more than a fifth of what
     /// there is, all trees are built anew.

@@ -10,6 +10,19 @@ use crate::error::Error;
 use crate::root::RawRoot;
 
 /// Which of the roots in the reflog are kept: those that pass one of these.
+///
+/// ```
+/// use osmdb::{Db, Keep};
+/// # use osmdb::Tags;
+/// # let mut db = Db::in_memory("osm")?;
+/// # db.open_changeset(Tags::new())?;
+/// // The last 100 changes, and all since the year 2020 began:
+/// let collected = db.gc(Keep { newest: 100, since: Some(1_577_836_800) })?;
+/// assert_eq!(collected.roots_forgotten, 0);
+/// // Only what is there now:
+/// assert_eq!(db.gc(Keep::default())?.roots_kept, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Keep {
     /// So many of the latest records. The present root is always kept.
@@ -19,6 +32,17 @@ pub struct Keep {
 }
 
 /// What a collection did.
+///
+/// ```
+/// use osmdb::{Db, Keep};
+/// # use osmdb::Tags;
+/// # let mut db = Db::in_memory("osm")?;
+/// # db.open_changeset(Tags::new())?;
+/// let collected = db.gc(Keep { newest: 1, since: None })?;
+/// assert_eq!((collected.roots_kept, collected.roots_forgotten), (1, 1));
+/// assert!(collected.pages_removed > 0 && collected.bytes_removed > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Collected {
     /// How many records the reflog has left.
@@ -114,13 +138,33 @@ impl Db<FjallStore> {
     /// Rewrites the files of the store without what was removed, so that the disk is smaller. Some of it is
     /// given back when the database is opened the next time. Readers and writers may go on meanwhile.
     ///
+    /// ```
+    /// use osmdb::{Db, Keep};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("osm.db");
+    /// let mut db = Db::create_or_open(&path)?;
+    /// let root = db.root();
+    /// db.gc(Keep { newest: 10, since: None })?;
+    /// db.compact()?;
+    /// assert_eq!(db.root(), root);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The store fails.
     pub fn compact(&self) -> Result<(), Error> {
         Ok(self.store.compact()?)
     }
 
-    /// Returns how many bytes the files of the database take.
+    /// Returns how many bytes the files of the database take. Costs a listing of its directory.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("osm.db");
+    /// let db = osmdb::Db::create_or_open(&path)?;
+    /// assert!(db.disk_bytes()? > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// They cannot be listed.

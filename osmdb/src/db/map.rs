@@ -15,6 +15,17 @@ use crate::root::Trees;
 use crate::views::{keys, spatial};
 
 /// What the map call of the OSM API answers for a box: names first, contents on demand.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let snapshot = db.snapshot();
+/// let map = snapshot.map("-1,-1,1,1".parse()?)?;
+/// assert!(map.nodes() <= 50_000);
+/// assert!(map.elements().eq([node]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Map<S> {
     source: S,
@@ -63,8 +74,17 @@ impl<S: PageSource> Snapshot<S> {
 }
 
 impl<S> Map<S> {
-    /// Iterates over the names of all elements: nodes, ways, relations, each by id. Of the nodes of ways, some
-    /// may be deleted or unknown, because extracts are clipped. Costs no page.
+    /// Iterates over the names of all elements: nodes, ways, relations, each by id. Of the nodes of ways,
+    /// some may be deleted or unknown, because extracts are clipped. Costs no page.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let way = db.create(Payload::Way { refs: vec![node.id], tags: Tags::new() })?;
+    /// assert!(db.snapshot().map("-1,-1,1,1".parse()?)?.elements().eq([node, way]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn elements(&self) -> impl Iterator<Item = ElementId> + '_ {
         let nodes = self.nodes.iter().copied().map(ElementId::node);
         let relations = self.relations.iter().copied().map(ElementId::relation);
@@ -72,6 +92,12 @@ impl<S> Map<S> {
     }
 
     /// Returns how many nodes are named: the API refuses a box with more than 50,000.
+    ///
+    /// ```
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// assert_eq!(db.snapshot().map("-1,-1,1,1".parse()?)?.nodes(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn nodes(&self) -> usize {
         self.nodes.len()
@@ -80,8 +106,22 @@ impl<S> Map<S> {
 
 impl<S: PageSource> Map<S> {
     /// Gives the live heads of all elements: nodes, ways, relations, each by id; more than one if the element
-    /// is a fork. Elements that are deleted or unknown are passed over. Ends after the first error. Costs the pages of `heads` that hold
-    /// the nodes and relations.
+    /// is a fork. Elements that are deleted or unknown are passed over. Ends after the first error. Costs the
+    /// pages of `heads` that hold the nodes and relations.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let snapshot = db.snapshot();
+    /// let map = snapshot.map("-1,-1,1,1".parse()?)?;
+    /// let heads = map.heads().collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(heads, [db.get(node)?]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An item is an error where a page is missing or damaged.
     pub fn heads(&self) -> impl Iterator<Item = Result<Vec<Head>, Error>> + '_ {
         let nodes = self.nodes.iter().copied().map(ElementId::node);
         let nodes = Values(Some(HeadsOf::new(self.trees.heads, nodes)), &self.source);
@@ -103,6 +143,20 @@ impl<S: PageSource> Map<S> {
 impl<S: PageSource> Map<S> {
     /// Gives the live heads as [`heads`](Self::heads) does, one by one and without their versions: who only
     /// writes them out again needs no hash of every one. Ends after the first error.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let snapshot = db.snapshot();
+    /// let map = snapshot.map("-1,-1,1,1".parse()?)?;
+    /// let entries = map.entries().collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!((entries.len(), entries[0].element), (1, node));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An item is an error where a page is missing or damaged.
     pub fn entries(&self) -> impl Iterator<Item = Result<Entry, Error>> + '_ {
         let nodes = self.nodes.iter().copied().map(ElementId::node);
         let ways = self.ways.iter().map(|(way, value)| {

@@ -26,6 +26,23 @@ use crate::views::keys;
 /// ```
 pub trait Policy {
     /// Tells whether a version is taken in. Its signature was checked before.
+    ///
+    /// ```
+    /// use osmdb::{Entry, Policy};
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// /// Admits only what belongs to a changeset.
+    /// struct Explained;
+    ///
+    /// impl Policy for Explained {
+    ///     fn admits(&self, entry: &Entry) -> bool {
+    ///         entry.changeset().is_some()
+    ///     }
+    /// }
+    /// # let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// assert!(!Explained.admits(&db.get(node)?[0].entry));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn admits(&self, entry: &Entry) -> bool;
 }
 
@@ -36,6 +53,15 @@ impl<F: Fn(&Entry) -> bool> Policy for F {
 }
 
 /// Everybody may edit.
+///
+/// ```
+/// use osmdb::Everyone;
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+/// theirs.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// assert_eq!(ours.merge_admitting(&theirs.snapshot(), &Everyone)?.gained, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Everyone;
 
@@ -46,6 +72,17 @@ impl Policy for Everyone {
 }
 
 /// Only edits that these authors signed are taken in, and what was imported from files, which nobody signs.
+///
+/// ```
+/// use osmdb::{Authors, Policy};
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let entry = &db.get(node)?[0].entry;
+/// assert!(Authors([db.author()?].into()).admits(entry));
+/// assert!(!Authors::default().admits(entry), "nobody's edits");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Authors(pub BTreeSet<Author>);
 
@@ -59,6 +96,18 @@ impl Policy for Authors {
 }
 
 /// A version that was not taken in.
+///
+/// ```
+/// use osmdb::{Authors, Unfit};
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+/// let node = theirs.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let merged = ours.merge_admitting(&theirs.snapshot(), &Authors::default())?;
+/// let refused = &merged.refused[0];
+/// assert_eq!((refused.element, refused.why), (node, Unfit::Policy));
+/// assert_eq!(refused.version, theirs.get(node)?[0].version);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The element.
@@ -70,6 +119,20 @@ pub struct Refused {
 }
 
 /// Why a version is not taken in.
+///
+/// ```
+/// use osmdb::{Entry, Unfit};
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+/// theirs.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let merged = ours.merge_admitting(&theirs.snapshot(), &|_: &Entry| false)?;
+/// let text = match merged.refused[0].why {
+///     Unfit::Signature(forged) => format!("not signed by {}", forged.author),
+///     why => why.to_string(),
+/// };
+/// assert_eq!(text, "the policy does not admit it");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unfit {
@@ -82,6 +145,19 @@ pub enum Unfit {
 }
 
 /// What a merge did.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+/// theirs.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let merged = ours.merge(&theirs.snapshot())?;
+/// assert_eq!((merged.gained, merged.forked.len(), merged.refused.len()), (1, 0, 0));
+/// assert_eq!(merged.root, ours.root());
+/// // The root is known now: one page of each, and no more.
+/// let again = ours.merge(&theirs.snapshot())?;
+/// assert_eq!((again.gained, again.pages_here, again.pages_there), (0, 1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
     /// How many versions came from the other database.

@@ -101,6 +101,16 @@ struct Turn {
 impl Db<FjallStore> {
     /// Opens the database in a directory.
     ///
+    /// ```
+    /// use osmdb::Db;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("osm.db");
+    /// assert!(Db::open(&path).is_err(), "there is none yet");
+    /// drop(Db::create_or_open(&path)?);
+    /// assert_eq!(Db::open(&path)?.counts().entries, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// There is none, another process has it open, or it is damaged.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
@@ -110,6 +120,18 @@ impl Db<FjallStore> {
 
     /// Opens the database in a directory, or creates an empty one named `osm` there.
     ///
+    /// ```
+    /// use osmdb::Db;
+    /// # use osmdb::{Coord, Payload, Tags};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("osm.db");
+    /// let db = Db::create_or_open(&path)?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// drop(db);
+    /// assert_eq!(Db::create_or_open(&path)?.get(node)?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The directory holds something else, another process has it open, or it is damaged.
     pub fn create_or_open(dir: impl AsRef<Path>) -> Result<Self, Error> {
@@ -118,7 +140,16 @@ impl Db<FjallStore> {
 }
 
 impl Db<MemoryStore> {
-    /// Creates an empty database that is forgotten when it is dropped.
+    /// Creates an empty database that is forgotten when it is dropped. Its name has 1 to 255 bytes
+    /// ([`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES)).
+    ///
+    /// ```
+    /// use osmdb::{Db, Error};
+    /// let db = Db::in_memory("village")?;
+    /// assert_eq!(db.snapshot().root().name, "village");
+    /// assert!(matches!(Db::in_memory(""), Err(Error::Name)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The name is empty or too long.
@@ -130,6 +161,14 @@ impl Db<MemoryStore> {
 impl<S: PageStore> Db<S> {
     /// Opens the database in a store, or creates an empty one there with this name. The name of a
     /// database that is there already stays as it is.
+    ///
+    /// ```
+    /// use osmdb::Db;
+    /// use prolly::MemoryStore;
+    /// let db = Db::with_store(MemoryStore::new(), "village")?;
+    /// assert_eq!(db.root(), Db::in_memory("village")?.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The store fails or is damaged, or the name is empty or too long.
@@ -149,18 +188,44 @@ impl<S: PageStore> Db<S> {
     }
 
     /// Returns the store.
+    ///
+    /// ```
+    /// use prolly::PageSource;
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// assert!(db.store().load(&db.root())?.is_some(), "the root record is a page too");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn store(&self) -> &S {
         &self.store
     }
 
-    /// Returns the root: equal roots mean equal databases.
+    /// Returns the root: equal roots mean equal databases. Costs no page.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+    /// assert_eq!(ours.root(), theirs.root());
+    /// ours.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// assert_ne!(ours.root(), theirs.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn root(&self) -> Cid {
         self.root_record().cid()
     }
 
-    /// Returns how many elements and versions there are.
+    /// Returns how many elements and versions there are. Costs no page: the root record says it.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// assert_eq!((db.counts().nodes, db.counts().entries), (1, 1));
+    /// db.delete(node)?;
+    /// assert_eq!((db.counts().nodes, db.counts().entries), (0, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.root_record().counts
@@ -170,13 +235,34 @@ impl<S: PageStore> Db<S> {
         self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the database as it is now. Later changes do not reach it.
+    /// Returns the database as it is now. Later changes do not reach it. Costs no page; nothing is copied.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let before = db.snapshot();
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// assert!(before.get(node)?.is_empty());
+    /// assert_eq!(db.snapshot().get(node)?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<&S> {
         Snapshot::of(&self.store, self.root_record())
     }
 
-    /// Returns all heads of an element. See [`Snapshot::get`].
+    /// Returns all heads of an element, as it is now. See [`Snapshot::get`].
+    ///
+    /// ```
+    /// use osmdb::ElementId;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let heads = db.get(node)?;
+    /// assert_eq!((heads.len(), heads[0].entry.element), (1, node));
+    /// assert!(db.get(ElementId::way(1))?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged.
@@ -184,7 +270,17 @@ impl<S: PageStore> Db<S> {
         self.snapshot().get(element)
     }
 
-    /// Returns the roots that the database had, the oldest first.
+    /// Returns the roots that the database had, the oldest first. Costs one note of the store for each.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let log = db.reflog()?;
+    /// assert!(log.iter().map(|record| record.what.as_str()).eq(["create", "edit"]));
+    /// assert_eq!(log[1].root, db.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The store fails, or a record is damaged.

@@ -26,7 +26,20 @@ const FIRST_RADIUS: f64 = 100.0;
 /// looked at again.
 const MAX_KEPT: usize = 10_000;
 
-/// Something near a place.
+/// Something near a place, as [`Snapshot::nearest`] finds it.
+///
+/// ```
+/// use osmdb::{Coord, Filter};
+/// # use osmdb::{Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// # let tags = Tags::from([("amenity", "well")]);
+/// # db.create(Payload::Node { coord: Coord::new(0, 10_000_000)?, tags })?;
+/// // One degree on the equator:
+/// let well = db.snapshot().nearest(Coord::new(0, 0)?, &Filter::new()).next().unwrap()?;
+/// assert_eq!(well.feature.tags.get("amenity"), Some("well"));
+/// assert!((111_000.0..112_000.0).contains(&well.metres));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Neighbour {
     /// What it is.
@@ -45,8 +58,8 @@ impl<S: PageSource> Snapshot<S> {
     /// equally far comes in the order of elements. A forked element comes once for every head that is there.
     ///
     /// Costs the pages of a box around what was found, and a third more for the smaller boxes before. Where
-    /// nothing passes the filter, that is all of the tree: [`within`](Nearest::within) sets an end. Memory: at
-    /// most 10,000 features, and the relations of the box.
+    /// nothing passes the filter, that is all of the tree: [`within`](Nearest::within) sets an end. Memory:
+    /// at most 10,000 features, and the relations of the box.
     ///
     /// ```
     /// use osmdb::{Coord, Db, Payload, Tags};
@@ -69,6 +82,19 @@ impl<S: PageSource> Snapshot<S> {
 
 /// Finds what is nearest to a place, in steps; or, as an iterator, where all pages are at hand. After an
 /// error it ends.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// for lon in [300, 100, 200] {
+///     db.create(Payload::Node { coord: Coord::new(0, lon)?, tags: Tags::from([("amenity", "well")]) })?;
+/// }
+/// let snapshot = db.snapshot();
+/// let wells = snapshot.nearest(Coord::new(0, 0)?, &"amenity=well".parse()?).take(2);
+/// let metres = wells.map(|well| Ok(well?.metres.round())).collect::<Result<Vec<_>, osmdb::Error>>()?;
+/// assert_eq!(metres, [1.0, 2.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Nearest<S> {
     source: S,
@@ -76,7 +102,20 @@ pub struct Nearest<S> {
 }
 
 impl<S> Nearest<S> {
-    /// Finds only what is at most so many metres away. To be called before the first one is taken.
+    /// Finds only what is at most so many metres away: nothing if that is less than 0, and all if it is more
+    /// than half the way around the globe. To be called before the first one is taken.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Filter, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// for lon in [100, 200_000] {
+    ///     db.create(Payload::Node { coord: Coord::new(0, lon)?, tags: Tags::from([("amenity", "well")]) })?;
+    /// }
+    /// let (snapshot, here) = (db.snapshot(), Coord::new(0, 0)?);
+    /// assert_eq!(snapshot.nearest(here, &Filter::new()).within(500.0).count(), 1);
+    /// assert_eq!(snapshot.nearest(here, &Filter::new()).within(5_000.0).count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn within(mut self, metres: f64) -> Self {
         self.find.limit = if metres < FARTHEST { metres } else { FARTHEST };

@@ -16,6 +16,18 @@ use crate::root::{Root, Trees};
 use crate::views::spatial::{self, Geometry, KEY_BYTES};
 
 /// What a map needs of one head of an element.
+///
+/// ```
+/// use osmdb::Geometry;
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let (coord, tags) = (Coord::new(425_900_000, 15_600_000)?, Tags::from([("natural", "peak")]));
+/// let peak = db.create(Payload::Node { coord, tags })?;
+/// let feature = db.snapshot().query("1.5,42.5,1.6,42.6".parse()?).next().unwrap()?;
+/// assert_eq!((feature.element, feature.geometry), (peak, Geometry::Point(coord)));
+/// assert_eq!(feature.tags.get("natural"), Some("peak"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feature {
     /// The element.
@@ -72,6 +84,19 @@ impl<S> Query<S> {
     /// The answer is that of the query without a filter, less what does not pass: a relation is found
     /// because of a member in the box, whether or not that member passes. A filter without relations, as
     /// `node|way`, saves looking for them.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// for value in ["peak", "spring"] {
+    ///     db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::from([("natural", value)]) })?;
+    /// }
+    /// let (snapshot, bbox) = (db.snapshot(), "-1,-1,1,1".parse()?);
+    /// assert_eq!(snapshot.query(bbox).filter(&"natural".parse()?).count(), 2);
+    /// let query = snapshot.query(bbox).filter(&"natural".parse()?).filter(&"natural!=peak".parse()?);
+    /// assert_eq!(query.count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn filter(mut self, filter: &Filter) -> Self {
         self.begin(Some(filter), Place::Begin);
@@ -84,6 +109,21 @@ impl<S> Query<S> {
     /// Costs no page of those that were read before, unless relations are looked for: these come last, and
     /// to know which they are, the pages that were read before are read once more.
     ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # for lat in 1..=3 {
+    /// #     db.create(Payload::Node { coord: Coord::new(lat, 0)?, tags: Tags::new() })?;
+    /// # }
+    /// let (snapshot, bbox) = (db.snapshot(), "-1,-1,1,1".parse()?);
+    /// let mut query = snapshot.query(bbox);
+    /// let first = query.next().unwrap()?;
+    /// let mut rest = snapshot.query(bbox).after(&query.save())?;
+    /// assert!(rest.all(|feature| feature.is_ok_and(|feature| feature != first)));
+    /// assert!(snapshot.query("0,0,1,1".parse()?).after(&query.save()).is_err(), "this is another box");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The cursor belongs to another root, box, filter or listing, or is damaged.
     pub fn after(mut self, cursor: &Cursor) -> Result<Self, CursorError> {
@@ -94,6 +134,19 @@ impl<S> Query<S> {
     }
 
     /// Says where the query is: behind the last feature that was handed out. Costs no page.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let (snapshot, bbox) = (db.snapshot(), "-1,-1,1,1".parse()?);
+    /// let mut query = snapshot.query(bbox);
+    /// let begin = query.save();
+    /// assert!(query.next().is_some());
+    /// assert_ne!(query.save(), begin);
+    /// assert_eq!(snapshot.query(bbox).after(&begin)?.count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn save(&self) -> Cursor {
         Cursor::new(Listing::Query, self.root.cid(), &self.question(), self.place.encode())

@@ -30,6 +30,17 @@ impl<'a> Cause<'a> {
 }
 
 /// One change of the root.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+/// theirs.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// ours.merge(&theirs.snapshot())?;
+/// let last = ours.reflog()?.pop().ok_or("a merge")?;
+/// assert_eq!((last.number, last.what.as_str()), (1, "merge"));
+/// assert_eq!((last.root, last.merged), (ours.root(), Some(theirs.root())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reflog {
     /// Its number: 0 for the creation.

@@ -30,7 +30,17 @@ pub struct Snapshot<S> {
     root: Root,
 }
 
-/// A version that no other version of its element replaces.
+/// A version of an element, and its record: a head, unless earlier versions were asked for.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let head = &db.get(node)?[0];
+/// assert_eq!(head.entry.element, node);
+/// assert_eq!(head.version, head.entry.version());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The version.
@@ -50,7 +60,19 @@ impl<S: PageSource> Snapshot<S> {
         Self { source, root }
     }
 
-    /// Opens a database at a root, with pages from any source.
+    /// Opens a database at a root, with pages from any source. Costs the root record and the configuration,
+    /// one page each.
+    ///
+    /// ```
+    /// use osmdb::Snapshot;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// // Any other source of pages will do: what it gives is as good as its hash.
+    /// let snapshot = Snapshot::open(db.store(), db.root())?;
+    /// assert_eq!(snapshot.get(node)?, db.get(node)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The root's record or its configuration is missing or damaged.
@@ -63,19 +85,49 @@ impl<S: PageSource> Snapshot<S> {
         Ok(Self { source, root })
     }
 
-    /// Returns the root record.
+    /// Returns the root record: the name, the trees and the counts. Costs no page.
+    ///
+    /// ```
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let snapshot = db.snapshot();
+    /// assert_eq!(snapshot.root().cid(), db.root());
+    /// assert_eq!(snapshot.root().name, "osm");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn root(&self) -> &Root {
         &self.root
     }
 
     /// Returns where the pages come from.
+    ///
+    /// ```
+    /// use osmdb::{ElementId, Snapshot};
+    /// use prolly::Counting;
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let snapshot = Snapshot::open(Counting::new(db.store()), db.root())?;
+    /// let before = snapshot.source().pages();
+    /// assert!(snapshot.get(ElementId::node(1))?.is_empty());
+    /// assert_eq!(snapshot.source().pages() - before, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn source(&self) -> &S {
         &self.source
     }
 
     /// Returns all heads of an element, sorted by version; none if it never existed. Several heads
     /// are a fork; a head without payload is a deletion. Costs one page per level of the tree.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let before = db.snapshot();
+    /// db.delete(node)?;
+    /// assert!(before.get(node)?[0].entry.payload.is_some());
+    /// assert!(db.snapshot().get(node)?[0].entry.payload.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged.
@@ -86,7 +138,19 @@ impl<S: PageSource> Snapshot<S> {
         Ok(heads.into_iter().map(|(version, entry)| Head { version, entry }).collect())
     }
 
-    /// Returns the versions of an element that others have replaced, sorted by version.
+    /// Returns the versions of an element that others have replaced, sorted by version. Costs the pages of
+    /// `history` that hold them.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+    /// let element = db.create(node(1))?;
+    /// assert!(db.snapshot().replaced(element)?.is_empty());
+    /// db.put(element, node(2))?;
+    /// assert_eq!(db.snapshot().replaced(element)?[0].entry.payload, Some(node(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged.
@@ -99,6 +163,19 @@ impl<S: PageSource> Snapshot<S> {
     ///
     /// Nodes and ways come in the order of the spatial index, relations last, by id. A forked
     /// element comes once for every head that is there. Costs the pages that cover the box.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let coord = |lon| Coord::new(425_000_000, lon);
+    /// let west = db.create(Payload::Node { coord: coord(10_000_000)?, tags: Tags::new() })?;
+    /// let east = db.create(Payload::Node { coord: coord(30_000_000)?, tags: Tags::new() })?;
+    /// let road = db.create(Payload::Way { refs: vec![west.id, east.id], tags: Tags::new() })?;
+    /// // The road passes through, though neither of its nodes is there.
+    /// let found = db.snapshot().query("1.9,42.4,2.1,42.6".parse()?).next().unwrap()?;
+    /// assert_eq!(found.element, road);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn query(&self, bbox: BBox) -> Query<&S> {
         Query::new(&self.source, &self.root, bbox)
@@ -122,7 +199,18 @@ impl<S: PageSource> Snapshot<S> {
         Ok(self.query(geohash_bbox(prefix)?))
     }
 
-    /// Returns which ways and relations name an element, in order.
+    /// Returns which ways and relations name an element, in order: those with a live head that names it.
+    /// Costs the pages of `refs` that say so.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let way = db.create(Payload::Way { refs: vec![node.id], tags: Tags::new() })?;
+    /// assert_eq!(db.snapshot().refs(node)?, [way]);
+    /// assert!(db.snapshot().refs(way)?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged.
@@ -130,7 +218,18 @@ impl<S: PageSource> Snapshot<S> {
         self.references([element], &[Kind::Way, Kind::Relation]).map(|pair| Ok(pair?.1)).collect()
     }
 
-    /// Measures every tree. Costs all pages.
+    /// Measures every tree: how many pairs, pages, uncompressed bytes and levels it has, with the names and
+    /// in the order of [`Trees::named`](crate::Trees::named). Costs all pages.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let stats = db.snapshot().tree_stats()?;
+    /// assert_eq!(stats.len(), 5);
+    /// assert_eq!((stats[0].0, stats[0].1.pairs, stats[0].1.pages), ("heads", 1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged.

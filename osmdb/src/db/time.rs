@@ -30,6 +30,12 @@ pub enum At {
 }
 
 /// A text that names no moment.
+///
+/// ```
+/// use osmdb::{At, ParseAtError};
+/// let error = "yesterday".parse::<At>();
+/// assert_eq!(error, Err(ParseAtError { text: "yesterday".to_owned() }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is no root and no time: write a root, 2026-11-21, 2026-11-21T08:30:00Z or seconds since 1970"
@@ -105,6 +111,15 @@ impl<S: PageStore> Db<S> {
     /// dates then or earlier. Costs the reflog and the root record. The clock of this machine dates the
     /// reflog; where it was set back, the latest change counts.
     ///
+    /// ```
+    /// use osmdb::{Db, Error};
+    /// # let db = Db::in_memory("osm")?;
+    /// // At the end of the year 2999, unless it changes before:
+    /// assert_eq!(db.at_time(32_503_679_999)?.root().cid(), db.root());
+    /// assert!(matches!(db.at_time(0), Err(Error::NotYet { time: 0, first: Some(1..) })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotYet`]: the reflog begins later. Otherwise as for [`at`](Self::at).
     pub fn at_time(&self, time: i64) -> Result<Snapshot<&S>, Error> {
@@ -115,6 +130,15 @@ impl<S: PageStore> Db<S> {
     }
 
     /// Returns the database as it was at a moment.
+    ///
+    /// ```
+    /// use osmdb::At;
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let text = db.root().to_string();
+    /// assert_eq!(db.at_moment(text.parse()?)?.root().cid(), db.root());
+    /// assert!(db.at_moment(At::Time(0)).is_err(), "there was no database in 1970");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`at`](Self::at) and [`at_time`](Self::at_time).

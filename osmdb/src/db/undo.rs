@@ -7,6 +7,17 @@ use super::{Db, Snapshot};
 use crate::error::Error;
 
 /// A step back.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// # db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let before = db.root();
+/// let undone = db.undo()?;
+/// assert_eq!((undone.from, undone.to), (before, db.root()));
+/// assert_eq!(undone.what, "edit");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undone {
     /// The root before.
@@ -55,6 +66,21 @@ impl<S: PageStore> Db<S> {
 
     /// Makes a root of the reflog the present one again: all that came after it is undone, or what was
     /// undone is back.
+    ///
+    /// ```
+    /// use osmdb::{Db, Error};
+    /// # use osmdb::{Coord, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let begin = db.root();
+    /// for lat in 1..=3 {
+    ///     db.create(Payload::Node { coord: Coord::new(lat, 0)?, tags: Tags::new() })?;
+    /// }
+    /// assert_eq!(db.undo_to(begin)?.to, begin);
+    /// assert_eq!(db.counts().nodes, 0);
+    /// let unknown = Db::in_memory("other")?.root();
+    /// assert!(matches!(db.undo_to(unknown), Err(Error::NotInReflog { root }) if root == unknown));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The reflog does not name the root ([`Error::NotInReflog`]), it was collected, or the store fails; the

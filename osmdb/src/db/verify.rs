@@ -9,6 +9,15 @@ use crate::entry::{Fresh, Known};
 use crate::error::Error;
 
 /// What a check found, if it found nothing wrong.
+///
+/// ```
+/// # let db = osmdb::Db::in_memory("osm")?;
+/// let verified = db.verify()?;
+/// assert_eq!(verified.entries, 0);
+/// let names = verified.trees.iter().map(|(name, _)| *name);
+/// assert!(names.eq(["heads", "history", "spatial", "refs", "changes"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// How many entries were read.
@@ -21,6 +30,16 @@ impl<S: PageSource> Snapshot<S> {
     /// Checks everything: every page of every tree, every boundary, every record, version and signature;
     /// and that all trees are those that follow from the entries. Costs all pages, and memory for all
     /// entries.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let empty = db.root();
+    /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// assert_eq!(db.snapshot().verify()?.entries, 1);
+    /// assert_eq!(db.at(empty)?.verify()?.entries, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// What is wrong: the first thing found.
@@ -53,7 +72,15 @@ impl<S: PageSource> Snapshot<S> {
 }
 
 impl<S: PageStore> Db<S> {
-    /// Checks the database as it is now. See [`Snapshot::verify`].
+    /// Checks the database as it is now. See [`Snapshot::verify`], also for what it costs.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// assert_eq!(db.verify()?.entries, db.counts().entries);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// What is wrong: the first thing found.
@@ -90,6 +117,16 @@ impl<S: PageStore> Db<S> {
 }
 
 /// What a repair did.
+///
+/// ```
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// # db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let repaired = db.repair()?;
+/// assert_eq!((repaired.entries, repaired.to), (1, db.root()));
+/// assert_eq!(repaired.from, repaired.to, "the trees were sound");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repaired {
     /// How many entries there are.

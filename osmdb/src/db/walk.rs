@@ -25,13 +25,18 @@ impl<S: PageSource> Snapshot<S> {
     /// use osmdb::{Db, ElementId};
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("map.osm");
-    /// std::fs::write(&path, "<osm><way id='5'/><node id='2' lat='1' lon='1'/><node id='1' lat='1' lon='1'/></osm>")?;
+    /// std::fs::write(&path, "<osm><way id='5'/><node id='2' lat='1' lon='1'/>
+    ///     <node id='1' lat='1' lon='1'/></osm>")?;
     /// let db = Db::in_memory("osm")?;
     /// db.import(&[&path], |_, _| {})?;
-    /// let elements: Vec<ElementId> = db.snapshot().heads().map(|heads| heads.unwrap()[0].entry.element).collect();
-    /// assert_eq!(elements, [ElementId::node(1), ElementId::node(2), ElementId::way(5)]);
+    /// let all: Vec<Vec<_>> = db.snapshot().heads().collect::<Result<_, _>>()?;
+    /// let elements = all.iter().map(|heads| heads[0].entry.element);
+    /// assert!(elements.eq([ElementId::node(1), ElementId::node(2), ElementId::way(5)]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// An item is an error where a page is missing or damaged.
     pub fn heads(&self) -> impl Iterator<Item = Result<Vec<Head>, Error>> + '_ {
         let heads = self.root().trees.heads.ranges(self.source(), vec![KeyRange::all()]);
         Elements { heads, history: None::<Replaced<&S>>, ended: false }
@@ -45,7 +50,8 @@ impl<S: PageSource> Snapshot<S> {
     /// use osmdb::Db;
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("map.osm");
-    /// std::fs::write(&path, "<osm><way id='5' version='2'/><way id='5' version='1' visible='false'/></osm>")?;
+    /// std::fs::write(&path, "<osm><way id='5' version='2'/>
+    ///     <way id='5' version='1' visible='false'/></osm>")?;
     /// let db = Db::in_memory("osm")?;
     /// db.import(&[&path], |_, _| {})?;
     /// let all: Vec<Vec<_>> = db.snapshot().versions().collect::<Result<_, _>>()?;
@@ -53,6 +59,9 @@ impl<S: PageSource> Snapshot<S> {
     /// assert!(all[0][0].entry.payload.is_none() && all[0][1].entry.payload.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// An item is an error where a page is missing or damaged.
     pub fn versions(&self) -> impl Iterator<Item = Result<Vec<Head>, Error>> + '_ {
         let heads = self.root().trees.heads.ranges(self.source(), vec![KeyRange::all()]);
         let history = self.root().trees.history.ranges(self.source(), vec![KeyRange::all()]);
@@ -61,6 +70,20 @@ impl<S: PageSource> Snapshot<S> {
 
     /// Gives the heads of some elements as [`heads`](Self::heads) does; those that never existed are
     /// passed over. Costs the pages that hold them.
+    ///
+    /// ```
+    /// use osmdb::ElementId;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let wanted = [node, ElementId::way(1)].into();
+    /// let found = db.snapshot().heads_among(&wanted).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!((found.len(), found[0][0].entry.element), (1, node));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An item is an error where a page is missing or damaged.
     pub fn heads_among<'a>(
         &'a self,
         elements: &'a BTreeSet<ElementId>,
@@ -73,6 +96,19 @@ impl<S: PageSource> Snapshot<S> {
 
     /// Gives all versions of some elements as [`versions`](Self::versions) does; those that never existed
     /// are passed over. Costs the pages that hold them.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// db.delete(node)?;
+    /// let found = db.snapshot().versions_among(&[node].into()).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!((found.len(), found[0].len()), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An item is an error where a page is missing or damaged.
     pub fn versions_among<'a>(
         &'a self,
         elements: &'a BTreeSet<ElementId>,

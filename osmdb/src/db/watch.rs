@@ -28,6 +28,20 @@ const MEMBERS: usize = 20_000;
 const REMEMBERED: usize = 100_000;
 
 /// What a watch follows.
+///
+/// ```
+/// use std::time::Duration;
+/// use osmdb::WatchScope;
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let mut everywhere = db.watch(WatchScope::Database)?;
+/// let mut here = db.watch(WatchScope::Box("-1,-1,1,1".parse()?))?;
+/// // In the south, outside of the box:
+/// db.create(Payload::Node { coord: Coord::new(-425_000_000, 0)?, tags: Tags::new() })?;
+/// assert!(everywhere.next_within(Duration::ZERO)?.is_some());
+/// assert!(here.next_within(Duration::ZERO)?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchScope {
     /// Every element, by its heads.
@@ -40,6 +54,24 @@ pub enum WatchScope {
 }
 
 /// What became of an element.
+///
+/// ```
+/// use std::time::Duration;
+/// use osmdb::{WatchScope, What};
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// # let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+/// let element = db.create(node(1))?;
+/// let mut watch = db.watch(WatchScope::Element(element))?;
+/// let mut what = || watch.next_within(Duration::ZERO).map(|update| update.map(|update| update.what));
+/// db.put(element, node(2))?;
+/// assert_eq!(what()?, Some(What::Updated));
+/// db.delete(element)?;
+/// assert_eq!(what()?, Some(What::Removed));
+/// db.put(element, node(3))?;
+/// assert_eq!(what()?, Some(What::Added));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum What {
     /// It was there when the watch began.
@@ -55,6 +87,19 @@ pub enum What {
 }
 
 /// A change of an element, or that it is there.
+///
+/// ```
+/// use std::time::Duration;
+/// use osmdb::{WatchScope, What};
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// let mut watch = db.watch(WatchScope::Database)?;
+/// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let update = watch.next_within(Duration::ZERO)?.ok_or("an edit")?;
+/// assert_eq!((update.element, update.what), (node, What::Added));
+/// assert_eq!(update.heads, db.get(node)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// The element.
@@ -100,8 +145,9 @@ impl<S: PageStore> Db<S> {
     /// Begins to follow what changes from now on, whoever changes it: edits, imports, merges.
     ///
     /// Whoever asks for changes late is told the difference between what he was told last and what is
-    /// now: an element that was changed twice comes once, and one that was made and deleted again does not come
-    /// at all. The order is that of elements for a database, and that of nothing in particular for a box.
+    /// now: an element that was changed twice comes once, and one that was made and deleted again does not
+    /// come at all. The order is that of elements for a database, and that of nothing in particular for a
+    /// box.
     ///
     /// Costs what differs between two roots: the pages that only one of them has, and for a box also those
     /// that hold what changed. Memory: a few hundred elements at a time, and for a box the names of up to
@@ -164,6 +210,21 @@ impl<'a, S: PageStore> Told<'a, S> {
 
 /// Follows what changes in a database. As an iterator it waits for the next change, and ends only after an
 /// error; [`next_within`](Self::next_within) waits no longer than it is told.
+///
+/// ```
+/// use osmdb::{Db, WatchScope};
+/// # use osmdb::{Coord, Payload, Tags};
+/// let db = Db::in_memory("osm")?;
+/// let mut watch = db.watch(WatchScope::Database)?;
+/// let payload = Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() };
+/// std::thread::scope(|threads| -> Result<(), Box<dyn std::error::Error>> {
+///     let editor = threads.spawn(|| db.create(payload));
+///     let update = watch.next().ok_or("a watch does not end")??;
+///     assert_eq!(update.element, editor.join().unwrap()?);
+///     Ok(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Watch<'a, S> {
     db: &'a Db<S>,
@@ -215,6 +276,19 @@ impl<S: PageStore> Watch<'_, S> {
     }
 
     /// Returns the next change; `None` if there was none for so long. With [`Duration::ZERO`] it only looks.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use osmdb::WatchScope;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let mut watch = db.watch(WatchScope::Database)?;
+    /// assert_eq!(watch.next_within(Duration::from_millis(1))?, None);
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let update = watch.next_within(Duration::from_secs(1))?;
+    /// assert_eq!(update.map(|update| update.element), Some(node));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged, or the store fails. The watch ends: begin another one.

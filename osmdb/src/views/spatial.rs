@@ -36,7 +36,26 @@ pub(crate) const KEY_BYTES: usize = ELEMENT_AT + ELEMENT_BYTES;
 /// Where the kind and the id stand in a spatial key.
 pub(crate) const ELEMENT_AT: usize = 1 + 8 + 2;
 
-/// Where an element is.
+/// Where an element is, as a [`Feature`](crate::Feature) says it.
+///
+/// ```
+/// use osmdb::Geometry;
+/// # use osmdb::{Coord, Db, Payload, Tags};
+/// # let db = Db::in_memory("osm")?;
+/// # let mut refs = Vec::new();
+/// # for lon in 1..=3 {
+/// #     refs.push(db.create(Payload::Node { coord: Coord::new(0, lon)?, tags: Tags::new() })?.id);
+/// # }
+/// db.create(Payload::Way { refs, tags: Tags::from([("highway", "path")]) })?;
+/// let path = db.snapshot().query("-1,-1,1,1".parse()?).next().unwrap()?;
+/// let places = match path.geometry {
+///     Geometry::Point(_) => 1,
+///     Geometry::Line(line) => line.len(),
+///     Geometry::Members => 0,
+/// };
+/// assert_eq!(places, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Geometry {
     /// The place of a node.
