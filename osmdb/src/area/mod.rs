@@ -48,6 +48,7 @@ use crate::model::{Coord, ElementId};
 /// # Ok::<(), osmdb::CoordError>(())
 /// ```
 pub const MAX_AREA_SEGMENTS: usize = 1 << 20;
+
 /// The most comparisons of two segments that an area may cost: some seconds.
 ///
 /// ```

@@ -15,6 +15,7 @@ use crate::model::{ElementId, Kind, Payload};
 /// # Ok::<(), osmdb::io::ReadError>(())
 /// ```
 pub const MAX_ELEMENT_TAGS: usize = 65_536;
+
 /// The most nodes a way may have. OSM's own limit is 2,000; imports of old go beyond.
 ///
 /// ```
@@ -25,9 +26,27 @@ pub const MAX_ELEMENT_TAGS: usize = 65_536;
 /// # Ok::<(), osmdb::io::ReadError>(())
 /// ```
 pub const MAX_ELEMENT_REFS: usize = 1 << 20;
-/// The most members a relation may have. OSM's own limit is 32,000.
+
+/// The most members a relation may have. OSM's own limit is 32,000. In XML, and in what is written,
+/// [`MAX_ELEMENT_TEXT_BYTES`] may end before: each role takes a string's room, though it be empty.
+///
+/// ```
+/// use osmdb::io::{MAX_ELEMENT_MEMBERS, Writer};
+/// use osmdb::{ElementId, Entry, Member, Origin, OsmMeta, Payload, Tags};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let member = Member { element: ElementId::node(1), role: String::new() };
+/// let payload = Payload::Relation { members: vec![member; MAX_ELEMENT_MEMBERS + 1], tags: Tags::new() };
+/// let origin = Origin::Imported(OsmMeta::default());
+/// let entry = Entry { element: ElementId::relation(5), payload: Some(payload), origin };
+/// let error = Writer::create(dir.path().join("map.osm"))?.write(&entry).unwrap_err();
+/// assert!(error.to_string().ends_with("relation/5: it has more than 1048576 members"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const MAX_ELEMENT_MEMBERS: usize = 1 << 20;
-/// The most bytes that the tags and roles of one XML element may take in memory together.
+
+/// The most bytes that the tags and roles of one XML element may take in memory together: their text, and
+/// for each key, value and role the room of a string (24 bytes where addresses have 64 bits).
 ///
 /// ```
 /// use osmdb::io::{MAX_ELEMENT_TEXT_BYTES, Reader};
@@ -40,6 +59,7 @@ pub const MAX_ELEMENT_MEMBERS: usize = 1 << 20;
 /// # Ok::<(), osmdb::io::ReadError>(())
 /// ```
 pub const MAX_ELEMENT_TEXT_BYTES: usize = 16 << 20;
+
 /// The most bytes of tags, roles and user names that the elements of one PBF block may take in memory
 /// together.
 ///

@@ -41,6 +41,7 @@ use crate::model::Kind;
 /// # Ok::<(), osmdb::io::ReadError>(())
 /// ```
 pub const MAX_XML_EVENT_BYTES: usize = 1 << 20;
+
 /// How deep tags may be nested inside an element that is skipped. OSM's own go three deep.
 ///
 /// ```
