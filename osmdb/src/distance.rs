@@ -11,6 +11,11 @@ use crate::model::{BBox, Coord, UNITS_PER_DEGREE};
 use crate::views::spatial::Geometry;
 
 /// The mean radius of the Earth in metres, as the IUGG defines it.
+///
+/// ```
+/// // A degree of latitude is about 111 kilometres.
+/// assert_eq!((osmdb::EARTH_RADIUS * 1_f64.to_radians() / 1000.0).round(), 111.0);
+/// ```
 pub const EARTH_RADIUS: f64 = 6_371_008.8;
 
 /// Half the way around the globe: no distance is longer.

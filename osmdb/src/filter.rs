@@ -6,9 +6,23 @@ use std::str::FromStr;
 use crate::model::{Kind, Tags};
 
 /// No filter's text is longer than this, in bytes.
+///
+/// ```
+/// use osmdb::{Filter, FilterProblem, MAX_FILTER_BYTES};
+/// assert!("a".repeat(MAX_FILTER_BYTES).parse::<Filter>().is_ok());
+/// let error = "a".repeat(MAX_FILTER_BYTES + 1).parse::<Filter>().unwrap_err();
+/// assert_eq!(error.problem, FilterProblem::TooLong);
+/// ```
 pub const MAX_FILTER_BYTES: usize = 4096;
 
 /// No filter has more conditions than this.
+///
+/// ```
+/// use osmdb::{Filter, FilterProblem, MAX_CONDITIONS};
+/// assert!(["name"; MAX_CONDITIONS].join(" and ").parse::<Filter>().is_ok());
+/// let error = ["name"; MAX_CONDITIONS + 1].join(" and ").parse::<Filter>().unwrap_err();
+/// assert_eq!(error.problem, FilterProblem::TooMany);
+/// ```
 pub const MAX_CONDITIONS: usize = 64;
 
 /// Which elements are looked for: conditions on kind and tags, all of which must hold.
@@ -84,12 +98,25 @@ impl Condition {
 
 impl Filter {
     /// Returns the filter that lets everything pass.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// assert!(Filter::new().matches(Kind::Node, &Tags::new()));
+    /// assert_eq!("".parse(), Ok(Filter::new()));
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { without: [false; Kind::ALL.len()], tags: Vec::new() }
     }
 
     /// Lets pass only elements of these kinds.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// let filter = Filter::new().of(&[Kind::Way, Kind::Relation]);
+    /// assert!(filter.matches(Kind::Way, &Tags::new()) && !filter.matches(Kind::Node, &Tags::new()));
+    /// assert_eq!("way|relation".parse(), Ok(filter));
+    /// ```
     #[must_use]
     pub fn of(mut self, kinds: &[Kind]) -> Self {
         for (kind, without) in Kind::ALL.iter().zip(&mut self.without) {
@@ -99,30 +126,66 @@ impl Filter {
     }
 
     /// Lets pass only what has a tag with this key.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// let filter = Filter::new().has("highway");
+    /// assert!(filter.matches(Kind::Way, &Tags::from([("highway", "path")])));
+    /// assert_eq!("highway".parse(), Ok(filter));
+    /// ```
     #[must_use]
     pub fn has(self, key: impl Into<String>) -> Self {
         self.with(Condition::Has(key.into()))
     }
 
     /// Lets pass only what has no tag with this key.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// let filter = Filter::new().lacks("building");
+    /// assert!(!filter.matches(Kind::Way, &Tags::from([("building", "yes")])));
+    /// assert_eq!("!building".parse(), Ok(filter));
+    /// ```
     #[must_use]
     pub fn lacks(self, key: impl Into<String>) -> Self {
         self.with(Condition::Lacks(key.into()))
     }
 
     /// Lets pass only what has a tag with this key and this value.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// let filter = Filter::new().is("amenity", "hospital");
+    /// assert!(!filter.matches(Kind::Node, &Tags::from([("amenity", "clinic")])));
+    /// assert_eq!("amenity=hospital".parse(), Ok(filter));
+    /// ```
     #[must_use]
     pub fn is(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.with(Condition::Is(key.into(), value.into()))
     }
 
     /// Lets pass only what has no tag with this key and this value.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// let filter = Filter::new().is_not("access", "no");
+    /// assert!(filter.matches(Kind::Way, &Tags::new()));
+    /// assert!(!filter.matches(Kind::Way, &Tags::from([("access", "no")])));
+    /// assert_eq!("access!=no".parse(), Ok(filter));
+    /// ```
     #[must_use]
     pub fn is_not(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.with(Condition::IsNot(key.into(), value.into()))
     }
 
     /// Lets pass only what has a tag with this key whose value contains this text, in either case.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// let filter = Filter::new().contains("name", "spring");
+    /// assert!(filter.matches(Kind::Node, &Tags::from([("name", "Old Spring")])));
+    /// assert_eq!("name~=spring".parse(), Ok(filter));
+    /// ```
     #[must_use]
     pub fn contains(self, key: impl Into<String>, part: impl Into<String>) -> Self {
         let given = part.into();
@@ -131,6 +194,13 @@ impl Filter {
     }
 
     /// Lets pass only what another filter lets pass too.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind};
+    /// let ways = Filter::new().of(&[Kind::Way]);
+    /// assert_eq!(ways.and(Filter::new().has("highway")), "way and highway".parse()?);
+    /// # Ok::<(), osmdb::ParseFilterError>(())
+    /// ```
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         for (without, other) in self.without.iter_mut().zip(other.without) {
@@ -146,18 +216,40 @@ impl Filter {
     }
 
     /// Tells whether elements of a kind can pass.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind};
+    /// let filter: Filter = "way and highway".parse()?;
+    /// assert!(filter.admits(Kind::Way) && !filter.admits(Kind::Node));
+    /// # Ok::<(), osmdb::ParseFilterError>(())
+    /// ```
     #[must_use]
     pub fn admits(&self, kind: Kind) -> bool {
         Kind::ALL.iter().zip(self.without).any(|(known, without)| *known == kind && !without)
     }
 
     /// Tells whether there is a condition on tags.
+    ///
+    /// ```
+    /// use osmdb::Filter;
+    /// assert!("way and highway".parse::<Filter>()?.asks_for_tags());
+    /// assert!(!"way".parse::<Filter>()?.asks_for_tags());
+    /// # Ok::<(), osmdb::ParseFilterError>(())
+    /// ```
     #[must_use]
     pub const fn asks_for_tags(&self) -> bool {
         !self.tags.is_empty()
     }
 
     /// Tells whether an element of this kind with these tags passes.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// let filter: Filter = "way and highway".parse()?;
+    /// let path = Tags::from([("highway", "path")]);
+    /// assert!(filter.matches(Kind::Way, &path) && !filter.matches(Kind::Node, &path));
+    /// # Ok::<(), osmdb::ParseFilterError>(())
+    /// ```
     #[must_use]
     pub fn matches(&self, kind: Kind, tags: &Tags) -> bool {
         self.admits(kind) && self.tags.iter().all(|condition| condition.holds(tags))
@@ -165,6 +257,13 @@ impl Filter {
 }
 
 /// A text that is no filter.
+///
+/// ```
+/// use osmdb::{Filter, FilterProblem};
+/// let error = "amenity= and name".parse::<Filter>().unwrap_err();
+/// assert_eq!((error.at, error.problem), (9, FilterProblem::NoValue));
+/// assert!(error.to_string().starts_with("`amenity= and name` is no filter: at character 9, "));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no filter: at character {at}, {problem}")]
 pub struct ParseFilterError {
@@ -177,6 +276,14 @@ pub struct ParseFilterError {
 }
 
 /// What is wrong with the text of a filter.
+///
+/// ```
+/// use osmdb::{Filter, FilterProblem};
+/// let problem = |text: &str| text.parse::<Filter>().unwrap_err().problem;
+/// assert_eq!(problem("name=\"Old Spring"), FilterProblem::Unclosed);
+/// assert_eq!(problem("node and way"), FilterProblem::NoneLeft);
+/// assert_eq!(problem("!access=no"), FilterProblem::Negated);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterProblem {
@@ -215,6 +322,10 @@ pub enum FilterProblem {
 impl FromStr for Filter {
     type Err = ParseFilterError;
 
+    /// Reads conditions with `and` between them: see [`Filter`].
+    ///
+    /// # Errors
+    /// The text is no filter: the error says at which character, and why.
     fn from_str(text: &str) -> Result<Self, ParseFilterError> {
         let mut parser = Parser { text, rest: text };
         parser.filter().map_err(|problem| {

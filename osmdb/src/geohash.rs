@@ -38,9 +38,20 @@ fn last_offset(cell: u32, span: u64) -> u64 {
 const DIGITS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
 
 /// A geohash has at most this many digits, each of 5 bits.
+///
+/// ```
+/// use osmdb::{MAX_GEOHASH_DIGITS, geohash_bbox};
+/// assert!(geohash_bbox(&"s".repeat(MAX_GEOHASH_DIGITS)).is_ok());
+/// assert!(geohash_bbox(&"s".repeat(MAX_GEOHASH_DIGITS + 1)).is_err());
+/// ```
 pub const MAX_GEOHASH_DIGITS: usize = 12;
 
 /// A text that is no geohash.
+///
+/// ```
+/// let error = osmdb::geohash_bbox("spa").unwrap_err();
+/// assert_eq!(error.text, "spa", "there is no digit a");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is no geohash: write 1 to {MAX_GEOHASH_DIGITS} of the digits and letters 0-9, b-h, j, k, m, n, p-z"

@@ -1,4 +1,20 @@
 #![doc = include_str!("../README.md")]
+//!
+//! ## A guide to the types
+//!
+//! In the order in which a reader needs them; each has an example.
+//!
+//! - [`Db`] is a database: [`open`](Db::open) one in a directory, make one [`in_memory`](Db::in_memory), and
+//!   [`import`](Db::import) files into it.
+//! - [`Snapshot`] is the database as it was at one moment, and what all reading is asked of; see
+//!   [`Db::snapshot`].
+//! - [`Batch`] is several edits written together or not at all; [`Db::create`], [`Db::put`] and
+//!   [`Db::delete`] are batches of one.
+//! - [`Query`] finds what touches a box, and [`Filter`] says of which kind it is to be, with which tags.
+//! - [`Head`] is a version that no other replaces, of which a fork has several, and [`Entry`] its record: an
+//!   [`ElementId`], a [`Payload`], and the [`Origin`] of the version.
+//! - [`Db::merge`] takes in what another database has, and a [`Policy`] says whose edits are taken in.
+//! - [`io::Reader`] and [`io::Writer`] read and write OSM files without a database.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

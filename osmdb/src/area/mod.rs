@@ -38,12 +38,40 @@ pub use self::tags::{is_area, is_area_relation};
 use crate::model::{Coord, ElementId};
 
 /// The most segments that an area may have. The largest of OSM have some 100,000.
+///
+/// ```
+/// use osmdb::Coord;
+/// use osmdb::area::{AreaError, MAX_AREA_SEGMENTS, assemble};
+///
+/// let line = [Coord::new(0, 0)?, Coord::new(0, 5)?].repeat(MAX_AREA_SEGMENTS);
+/// assert_eq!(assemble([&line[..]]), Err(AreaError::TooComplex));
+/// # Ok::<(), osmdb::CoordError>(())
+/// ```
 pub const MAX_AREA_SEGMENTS: usize = 1 << 20;
+
 /// The most comparisons of two segments that an area may cost: some seconds.
+///
+/// ```
+/// use osmdb::area::{AreaError, MAX_AREA_COMPARISONS};
+/// assert!(AreaError::TooComplex.to_string().contains(&format!("{MAX_AREA_COMPARISONS} comparisons")));
+/// ```
 pub const MAX_AREA_COMPARISONS: u64 = 1 << 30;
 
 /// A polygon as GeoJSON has them (RFC 7946, section 3.1.6): each ring ends where it begins; the outer one runs
 /// counterclockwise, those inside clockwise. No ring meets itself; two rings may touch in single places.
+///
+/// ```
+/// use osmdb::Coord;
+/// use osmdb::area::assemble;
+///
+/// let corner = |lat, lon| Coord::new(lat, lon).unwrap();
+/// let ring = [corner(0, 0), corner(5, 0), corner(5, 5), corner(0, 0)];
+/// let polygons = assemble([&ring[..]])?;
+/// // Counterclockwise, whichever way the line was drawn.
+/// assert_eq!(polygons[0].outer, [corner(0, 0), corner(5, 5), corner(5, 0), corner(0, 0)]);
+/// assert!(polygons[0].inner.is_empty());
+/// # Ok::<(), osmdb::area::AreaError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Polygon {
     /// What bounds it.
@@ -92,6 +120,19 @@ pub enum AreaError {
 ///
 /// Takes memory for a few words per segment, and time for comparing those whose longitudes overlap, both
 /// bounded ([`MAX_AREA_SEGMENTS`], [`MAX_AREA_COMPARISONS`]).
+///
+/// ```
+/// use osmdb::Coord;
+/// use osmdb::area::assemble;
+///
+/// let corner = |lat, lon| Coord::new(lat, lon).unwrap();
+/// let east = [corner(0, 0), corner(0, 9), corner(9, 9)];
+/// let west = [corner(9, 9), corner(9, 0), corner(0, 0)];
+/// let square = assemble([&east[..], &west[..]])?;
+/// assert_eq!(square, assemble([&west[..], &east[..]])?);
+/// assert_eq!((square.len(), square[0].outer.len()), (1, 5));
+/// # Ok::<(), osmdb::area::AreaError>(())
+/// ```
 ///
 /// # Errors
 /// The lines bound no area: see [`AreaError`]. [`AreaError::Missing`] is none of these: it is for those who

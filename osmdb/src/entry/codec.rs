@@ -23,6 +23,16 @@ use super::{EditMeta, Entry, Origin, OsmMeta, Version};
 use crate::model::{BBox, Closed, Coord, CoordError, ElementId, Kind, MAX_ID, Member, Payload, Tags};
 
 /// Bytes that are no entry.
+///
+/// ```
+/// use osmdb::{Coord, Db, ElementId, EntryError, Error, Payload, Tags};
+/// let node = Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() };
+/// match Db::in_memory("osm")?.put(ElementId::node(0), node) {
+///     Err(Error::Invalid { source: EntryError::Rule(rule), .. }) => assert!(rule.contains("from 1")),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryError {

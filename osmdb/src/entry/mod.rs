@@ -20,11 +20,27 @@ pub use self::sign::{Author, DeviceKey, ParseAuthorError, Signature, SignatureEr
 use crate::model::{ElementId, Payload};
 
 /// Names one version of one element: the BLAKE3-256 hash of its record, written as 64 hex digits.
+///
+/// ```
+/// use osmdb::{Coord, Db, Payload, Tags, Version};
+/// let db = Db::in_memory("osm")?;
+/// let spring = Payload::Node { coord: Coord::new(425_121_500, 15_029_000)?, tags: Tags::new() };
+/// let node = db.create(spring.clone())?;
+/// let version = db.put(node, spring)?;
+/// assert_eq!(version.to_string().parse::<Version>()?, version);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub(crate) [u8; 32]);
 
 impl Version {
     /// Returns the bytes of the hash.
+    ///
+    /// ```
+    /// let version: osmdb::Version = "ab".repeat(32).parse()?;
+    /// assert_eq!(version.as_bytes(), &[0xab; 32]);
+    /// # Ok::<(), osmdb::ParseVersionError>(())
+    /// ```
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -44,6 +60,11 @@ impl fmt::Debug for Version {
 }
 
 /// A text that names no version.
+///
+/// ```
+/// let error = "88b6162b".parse::<osmdb::Version>().unwrap_err();
+/// assert_eq!(error.text, "88b6162b", "a version has 64 digits");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` names no version: expected 64 hexadecimal digits")]
 pub struct ParseVersionError {
@@ -54,6 +75,10 @@ pub struct ParseVersionError {
 impl FromStr for Version {
     type Err = ParseVersionError;
 
+    /// Reads the 64 hexadecimal digits of the hash, in either case.
+    ///
+    /// # Errors
+    /// There are more or fewer, or others.
     fn from_str(text: &str) -> Result<Self, ParseVersionError> {
         let hash = blake3::Hash::from_hex(text).ok().filter(|_| text.len() == 64);
         hash.map(|hash| Self(*hash.as_bytes())).ok_or_else(|| ParseVersionError { text: text.to_owned() })
@@ -61,6 +86,20 @@ impl FromStr for Version {
 }
 
 /// One version of one element.
+///
+/// ```
+/// use osmdb::{Coord, Db, Payload, Tags};
+/// let db = Db::in_memory("osm")?;
+/// let coord = Coord::new(425_121_500, 15_029_000)?;
+/// let node = db.create(Payload::Node { coord, tags: Tags::from([("natural", "spring")]) })?;
+/// let entry = db.get(node)?.remove(0).entry;
+/// assert_eq!(entry.element, node);
+/// assert_eq!(entry.payload.as_ref().and_then(|payload| payload.tags().get("natural")), Some("spring"));
+///
+/// db.delete(node)?;
+/// assert_eq!(db.get(node)?[0].entry.payload, None, "a tombstone");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The element this is a version of.
@@ -72,6 +111,22 @@ pub struct Entry {
 }
 
 /// Where a version comes from.
+///
+/// ```
+/// use osmdb::{Db, Origin, Payload, Tags};
+/// # let text = b"<osm><node id='7' version='3' lat='42.5' lon='1.5'/></osm>";
+/// # let mut reader = osmdb::io::Reader::from_source("map.osm", 0, &text[..])?;
+/// let read = reader.next().unwrap()?; // from an OSM file
+/// match read.origin {
+///     Origin::Imported(meta) => assert_eq!(meta.version, Some(3)),
+///     Origin::Edited(meta) => panic!("replaces {:?}", meta.links),
+/// }
+///
+/// let db = Db::in_memory("osm")?;
+/// let node = db.create(read.payload.unwrap())?;
+/// assert!(matches!(db.get(node)?[0].entry.origin, Origin::Edited(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Read from a file: ordered by its OSM version, without links.
@@ -81,6 +136,19 @@ pub enum Origin {
 }
 
 /// What an edit says of itself.
+///
+/// ```
+/// use osmdb::{Coord, Db, Origin, Payload, Tags};
+/// let db = Db::in_memory("osm")?;
+/// let at = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+/// let node = db.create(at(1))?;
+/// let before = db.get(node)?[0].version;
+/// db.put(node, at(2))?;
+/// let Origin::Edited(meta) = db.get(node)?.remove(0).entry.origin else { panic!("an edit") };
+/// assert_eq!((meta.links, meta.changeset), (vec![before], None));
+/// assert_eq!(meta.signed.map(|signed| signed.author), Some(db.author()?));
+/// # Ok::<(), osmdb::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EditMeta {
     /// The versions it replaces, ascending; none for a new element.
@@ -94,6 +162,16 @@ pub struct EditMeta {
 }
 
 /// What an OSM file says of a version beside its content. Public extracts leave most of it out.
+///
+/// ```
+/// use osmdb::Origin;
+/// use osmdb::io::Reader;
+/// let text = b"<osm><node id='7' version='3' timestamp='2013-01-01T00:00:00Z' lat='42.5' lon='1.5'/></osm>";
+/// let entry = Reader::from_source("map.osm", 0, &text[..])?.next().unwrap()?;
+/// let Origin::Imported(meta) = entry.origin else { panic!("read from a file") };
+/// assert_eq!((meta.version, meta.timestamp, meta.user), (Some(3), Some(1_356_998_400), None));
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OsmMeta {
     /// The version number that the OSM server gave.
@@ -110,6 +188,17 @@ pub struct OsmMeta {
 
 impl Entry {
     /// Returns the versions this one says it replaces.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    /// let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let created = db.get(node)?.remove(0);
+    /// db.delete(node)?;
+    /// assert!(created.entry.links().is_empty());
+    /// assert_eq!(db.get(node)?[0].entry.links(), [created.version]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn links(&self) -> &[Version] {
         match &self.origin {
@@ -119,6 +208,13 @@ impl Entry {
     }
 
     /// Returns the changeset, if one is known.
+    ///
+    /// ```
+    /// use osmdb::{ElementId, EditMeta, Entry, Origin};
+    /// let origin = Origin::Edited(EditMeta { changeset: Some(12), ..EditMeta::default() });
+    /// let deletion = Entry { element: ElementId::node(7), payload: None, origin };
+    /// assert_eq!(deletion.changeset(), Some(12));
+    /// ```
     #[must_use]
     pub const fn changeset(&self) -> Option<u64> {
         match &self.origin {
@@ -128,6 +224,13 @@ impl Entry {
     }
 
     /// Returns when the version was made, in seconds since 1970, if that is known.
+    ///
+    /// ```
+    /// use osmdb::{ElementId, Entry, Origin, OsmMeta};
+    /// let origin = Origin::Imported(OsmMeta { timestamp: Some(1_356_998_400), ..OsmMeta::default() });
+    /// let deletion = Entry { element: ElementId::node(7), payload: None, origin };
+    /// assert_eq!(deletion.timestamp(), Some(1_356_998_400)); // 2013-01-01T00:00:00Z
+    /// ```
     #[must_use]
     pub const fn timestamp(&self) -> Option<i64> {
         match &self.origin {
@@ -138,6 +241,14 @@ impl Entry {
 
     /// Returns who says to have made it. Whether that is so,
     /// [`check_signature`](Self::check_signature) tells.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    /// let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// assert_eq!(db.get(node)?[0].entry.author(), Some(db.author()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn author(&self) -> Option<Author> {
         match &self.origin {

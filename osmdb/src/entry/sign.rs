@@ -36,12 +36,25 @@ pub struct Author([u8; AUTHOR_BYTES]);
 
 impl Author {
     /// Names an author by the bytes of an ed25519 public key.
+    ///
+    /// ```
+    /// use osmdb::{Author, DeviceKey};
+    /// let author = DeviceKey::generate()?.author();
+    /// assert_eq!(Author::new(*author.as_bytes()), author);
+    /// # Ok::<(), osmdb::Error>(())
+    /// ```
     #[must_use]
     pub const fn new(key: [u8; AUTHOR_BYTES]) -> Self {
         Self(key)
     }
 
     /// Returns the bytes of the key.
+    ///
+    /// ```
+    /// let author: osmdb::Author = "ab".repeat(32).parse()?;
+    /// assert_eq!(author.as_bytes(), &[0xab; 32]);
+    /// # Ok::<(), osmdb::ParseAuthorError>(())
+    /// ```
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; AUTHOR_BYTES] {
         &self.0
@@ -65,6 +78,11 @@ impl fmt::Debug for Author {
 }
 
 /// A text that names no author.
+///
+/// ```
+/// let error = "Riverside".parse::<osmdb::Author>().unwrap_err();
+/// assert_eq!(error.text, "Riverside");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` names no author: expected 64 hexadecimal digits")]
 pub struct ParseAuthorError {
@@ -75,6 +93,10 @@ pub struct ParseAuthorError {
 impl FromStr for Author {
     type Err = ParseAuthorError;
 
+    /// Reads the 64 hexadecimal digits of the key, in either case.
+    ///
+    /// # Errors
+    /// There are more or fewer, or others.
     fn from_str(text: &str) -> Result<Self, ParseAuthorError> {
         // A key is as long as a hash, and is written like one.
         let key = blake3::Hash::from_hex(text).ok().filter(|_| text.len() == 2 * AUTHOR_BYTES);
@@ -83,17 +105,40 @@ impl FromStr for Author {
 }
 
 /// An ed25519 signature.
+///
+/// ```
+/// use osmdb::{DeviceKey, EditMeta, ElementId, Entry, Origin, Signature};
+/// let mut entry = Entry {
+///     element: ElementId::node(7),
+///     payload: None,
+///     origin: Origin::Edited(EditMeta::default()),
+/// };
+/// DeviceKey::generate()?.sign(&mut entry);
+/// let Origin::Edited(EditMeta { signed: Some(signed), .. }) = entry.origin else { panic!("signed") };
+/// let signature: Signature = signed.signature;
+/// assert_eq!(Signature::new(*signature.as_bytes()), signature);
+/// # Ok::<(), osmdb::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature([u8; SIGNATURE_BYTES]);
 
 impl Signature {
     /// Takes the bytes of a signature, R and S one after another.
+    ///
+    /// ```
+    /// use osmdb::Signature;
+    /// assert_ne!(Signature::new([0; 64]), Signature::new([1; 64]));
+    /// ```
     #[must_use]
     pub const fn new(bytes: [u8; SIGNATURE_BYTES]) -> Self {
         Self(bytes)
     }
 
     /// Returns the bytes.
+    ///
+    /// ```
+    /// assert_eq!(osmdb::Signature::new([7; 64]).as_bytes(), &[7; 64]);
+    /// ```
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; SIGNATURE_BYTES] {
         &self.0
@@ -109,6 +154,18 @@ impl fmt::Debug for Signature {
 }
 
 /// An author, and the signature under an edit.
+///
+/// ```
+/// use osmdb::{DeviceKey, EditMeta, ElementId, Entry, Origin, Signature, SignatureError, Signed};
+/// let author = DeviceKey::generate()?.author();
+/// // To name an author is not enough: the signature must be the author's.
+/// let signed = Some(Signed { author, signature: Signature::new([7; 64]) });
+/// let origin = Origin::Edited(EditMeta { signed, ..EditMeta::default() });
+/// let entry = Entry { element: ElementId::node(7), payload: None, origin };
+/// assert_eq!(entry.author(), Some(author));
+/// assert_eq!(entry.check_signature(), Err(SignatureError { author }));
+/// # Ok::<(), osmdb::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signed {
     /// Who made the edit.
@@ -134,6 +191,17 @@ impl Signed {
 }
 
 /// A signature that proves nothing.
+///
+/// ```
+/// use osmdb::{DeviceKey, EditMeta, ElementId, Entry, Origin, SignatureError};
+/// let key = DeviceKey::generate()?;
+/// let origin = Origin::Edited(EditMeta::default());
+/// let mut entry = Entry { element: ElementId::node(7), payload: None, origin };
+/// key.sign(&mut entry);
+/// entry.element = ElementId::node(8);
+/// assert_eq!(entry.check_signature(), Err(SignatureError { author: key.author() }));
+/// # Ok::<(), osmdb::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the signature is not {author}'s")]
 pub struct SignatureError {
@@ -166,6 +234,12 @@ pub struct DeviceKey(SigningKey);
 impl DeviceKey {
     /// Makes a new key, of random numbers of the system.
     ///
+    /// ```
+    /// use osmdb::DeviceKey;
+    /// assert_ne!(DeviceKey::generate()?.author(), DeviceKey::generate()?.author());
+    /// # Ok::<(), osmdb::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The system gives none.
     pub fn generate() -> Result<Self, crate::Error> {
@@ -175,6 +249,12 @@ impl DeviceKey {
     }
 
     /// Takes a secret: 32 bytes that nobody can guess.
+    ///
+    /// ```
+    /// use osmdb::DeviceKey;
+    /// // The same secret, the same author. (Nobody should use this one.)
+    /// assert_eq!(DeviceKey::new(&[7; 32]).author(), DeviceKey::new(&[7; 32]).author());
+    /// ```
     #[must_use]
     pub fn new(secret: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(secret))
@@ -185,6 +265,13 @@ impl DeviceKey {
     }
 
     /// Returns the name under which others know the device.
+    ///
+    /// ```
+    /// use osmdb::{Author, DeviceKey};
+    /// let author: Author = DeviceKey::generate()?.author();
+    /// assert_eq!(author.to_string().len(), 64);
+    /// # Ok::<(), osmdb::Error>(())
+    /// ```
     #[must_use]
     pub fn author(&self) -> Author {
         Author(self.0.verifying_key().to_bytes())
@@ -192,6 +279,18 @@ impl DeviceKey {
 
     /// Signs an edit; a signature that it has is replaced. An imported entry is left as it is: it says
     /// nothing of who imported it.
+    ///
+    /// ```
+    /// use osmdb::{DeviceKey, EditMeta, ElementId, Entry, Origin};
+    /// let key = DeviceKey::generate()?;
+    /// let origin = Origin::Edited(EditMeta { timestamp: 1_356_998_400, ..EditMeta::default() });
+    /// let mut entry = Entry { element: ElementId::node(7), payload: None, origin };
+    /// let unsigned = entry.version();
+    /// key.sign(&mut entry);
+    /// assert_eq!(entry.author(), Some(key.author()));
+    /// assert_ne!(entry.version(), unsigned, "the signature is a part of the record");
+    /// # Ok::<(), osmdb::Error>(())
+    /// ```
     pub fn sign(&self, entry: &mut Entry) {
         let Entry { element, payload, origin: Origin::Edited(meta) } = entry else { return };
         let author = self.author();
@@ -219,6 +318,17 @@ fn message(element: ElementId, body: &[u8]) -> [u8; MESSAGE_BYTES] {
 impl Entry {
     /// Makes sure that an edit was signed by the author it names, and returns who that is: `None` if it
     /// names none.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    /// let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let mut entry = db.get(node)?.remove(0).entry;
+    /// assert_eq!(entry.check_signature()?, Some(db.author()?));
+    /// entry.payload = None;
+    /// assert!(entry.check_signature().is_err(), "nobody signed that it is deleted");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Somebody else made the signature, or the entry was changed since.

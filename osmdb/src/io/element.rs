@@ -5,13 +5,61 @@ use crate::entry::{Entry, Origin, OsmMeta};
 use crate::model::{ElementId, Kind, Payload};
 
 /// The most tags an element may have. The largest known have a few hundred.
+///
+/// ```
+/// use osmdb::io::{ElementProblem, MAX_ELEMENT_TAGS, Problem, Reader};
+/// let text = format!("<osm><way id='5'>{}</way></osm>", "<tag k='' v=''/>".repeat(MAX_ELEMENT_TAGS + 1));
+/// let error = Reader::from_source("map.osm", 0, std::io::Cursor::new(text))?.next().unwrap().unwrap_err();
+/// let Problem::Element { problem, .. } = error.problem() else { panic!("{error}") };
+/// assert_eq!(*problem, ElementProblem::TooMany { what: "tags", limit: MAX_ELEMENT_TAGS });
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 pub const MAX_ELEMENT_TAGS: usize = 65_536;
+
 /// The most nodes a way may have. OSM's own limit is 2,000; imports of old go beyond.
+///
+/// ```
+/// use osmdb::io::{MAX_ELEMENT_REFS, Reader};
+/// let text = format!("<osm><way id='5'>{}</way></osm>", "<nd ref='1'/>".repeat(MAX_ELEMENT_REFS + 1));
+/// let read = Reader::from_source("map.osm", 0, std::io::Cursor::new(text))?.next().unwrap();
+/// assert!(read.unwrap_err().to_string().ends_with("way/5: it has more than 1048576 nodes"));
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 pub const MAX_ELEMENT_REFS: usize = 1 << 20;
-/// The most members a relation may have. OSM's own limit is 32,000.
+
+/// The most members a relation may have. OSM's own limit is 32,000. In XML, and in what is written,
+/// [`MAX_ELEMENT_TEXT_BYTES`] may end before: each role takes a string's room, though it be empty.
+///
+/// ```
+/// use osmdb::io::{MAX_ELEMENT_MEMBERS, Writer};
+/// use osmdb::{ElementId, Entry, Member, Origin, OsmMeta, Payload, Tags};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let member = Member { element: ElementId::node(1), role: String::new() };
+/// let payload = Payload::Relation { members: vec![member; MAX_ELEMENT_MEMBERS + 1], tags: Tags::new() };
+/// let origin = Origin::Imported(OsmMeta::default());
+/// let entry = Entry { element: ElementId::relation(5), payload: Some(payload), origin };
+/// let error = Writer::create(dir.path().join("map.osm"))?.write(&entry).unwrap_err();
+/// assert!(error.to_string().ends_with("relation/5: it has more than 1048576 members"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const MAX_ELEMENT_MEMBERS: usize = 1 << 20;
-/// The most bytes that the tags and roles of one XML element may take in memory together.
+
+/// The most bytes that the tags and roles of one XML element may take in memory together: their text, and
+/// for each key, value and role the room of a string (24 bytes where addresses have 64 bits).
+///
+/// ```
+/// use osmdb::io::{MAX_ELEMENT_TEXT_BYTES, Reader};
+/// // Texts of a million bytes each.
+/// let tag = format!("<tag k='name' v='{}'/>", "x".repeat(1_000_000));
+/// let tags = tag.repeat(MAX_ELEMENT_TEXT_BYTES / 1_000_000 + 1);
+/// let text = format!("<osm><way id='5'>{tags}</way></osm>");
+/// let read = Reader::from_source("map.osm", 0, std::io::Cursor::new(text))?.next().unwrap();
+/// assert!(read.unwrap_err().to_string().ends_with("the strings take more than 16777216 bytes"));
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 pub const MAX_ELEMENT_TEXT_BYTES: usize = 16 << 20;
+
 /// The most bytes of tags, roles and user names that the elements of one PBF block may take in memory
 /// together.
 ///

@@ -10,6 +10,17 @@ use crate::model::{CoordError, Kind};
 ///
 /// Displays as one sentence: the file, the place in it, what was found and what was expected.
 /// Entries that came before the error are sound.
+///
+/// ```
+/// use osmdb::io::Reader;
+/// let text = b"<osm>\n<node id='-7' lat='42.5' lon='1.5'/>\n</osm>";
+/// let error = Reader::from_source("map.osm", 0, &text[..])?.next().unwrap().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "map.osm: line 2 (byte 6): node/-7: ids must be positive: upload the object to get a real id",
+/// );
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 #[derive(Debug)]
 pub struct ReadError(Box<Inner>);
 
@@ -26,18 +37,37 @@ impl ReadError {
     }
 
     /// Returns the file.
+    ///
+    /// ```
+    /// let error = osmdb::io::Reader::open("no/such/map.osm").unwrap_err();
+    /// assert_eq!(error.path().to_str(), Some("no/such/map.osm"));
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
     /// Returns where in the file the problem is.
+    ///
+    /// ```
+    /// use osmdb::io::{Place, Reader};
+    /// let text = b"<osm>\n\n<node id='7'/>\n</osm>";
+    /// let error = Reader::from_source("map.osm", 0, &text[..])?.next().unwrap().unwrap_err();
+    /// assert_eq!(error.place(), Place::Xml { line: 3, byte: 7 });
+    /// # Ok::<(), osmdb::io::ReadError>(())
+    /// ```
     #[must_use]
     pub fn place(&self) -> Place {
         self.0.place
     }
 
     /// Returns what is wrong.
+    ///
+    /// ```
+    /// use osmdb::io::{Problem, Reader};
+    /// let error = Reader::from_source("map.osm", 0, &b""[..]).unwrap_err();
+    /// assert!(matches!(error.problem(), Problem::Empty));
+    /// ```
     #[must_use]
     pub fn problem(&self) -> &Problem {
         &self.0.problem
@@ -55,6 +85,16 @@ impl fmt::Display for ReadError {
 impl std::error::Error for ReadError {}
 
 /// Where in a file a problem is.
+///
+/// ```
+/// use osmdb::io::{Place, Reader};
+/// let missing = Reader::open("no/such/map.osm").unwrap_err();
+/// assert_eq!(missing.place(), Place::File);
+/// // A PBF file that ends behind the head of its first blob.
+/// let cut = Reader::from_source("map.osm.pbf", 0, &b"\0\0\0\x0d\x0a\x09OSMHeader\x18\x30"[..])?.next();
+/// assert_eq!(cut.unwrap().unwrap_err().place(), Place::Blob { number: 1, byte: 0 });
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
@@ -87,6 +127,12 @@ impl fmt::Display for Place {
 }
 
 /// What packs an XML file.
+///
+/// ```
+/// use osmdb::io::{Compression, FileFormat};
+/// assert_eq!(FileFormat::of("map.osm.zst"), Some(FileFormat::Xml(Some(Compression::Zstd))));
+/// assert_eq!(Compression::Bzip2.to_string(), "bzip2");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
@@ -109,6 +155,18 @@ impl fmt::Display for Compression {
 }
 
 /// What is wrong with a file.
+///
+/// ```
+/// use osmdb::io::{Problem, Reader};
+/// match Reader::from_source("map.zip", 0, &b"PK\x03\x04"[..]).unwrap_err().problem() {
+///     Problem::UnknownFormat { found } => assert_eq!(found, r"PK\x03\x04"),
+///     other => panic!("{other}"),
+/// }
+/// match Reader::open("no/such/map.osm").unwrap_err().problem() {
+///     Problem::Io(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+///     other => panic!("{other}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -167,6 +225,20 @@ pub enum Problem {
 }
 
 /// What is wrong with one element.
+///
+/// ```
+/// use osmdb::Kind;
+/// use osmdb::io::{ElementProblem, Problem, Reader};
+/// let text = b"<osm><way id='5'><nd ref='-1'/></way></osm>";
+/// match Reader::from_source("map.osm", 0, &text[..])?.next().unwrap().unwrap_err().problem() {
+///     Problem::Element { kind, id, problem } => {
+///         assert_eq!((*kind, *id), (Kind::Way, 5));
+///         assert_eq!(*problem, ElementProblem::Reference { kind: Kind::Node, id: -1 });
+///     }
+///     other => panic!("{other}"),
+/// }
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ElementProblem {
@@ -265,6 +337,17 @@ pub enum ElementProblem {
 }
 
 /// What is wrong with the structure of a PBF file.
+///
+/// ```
+/// use osmdb::io::{PbfProblem, Problem, Reader};
+/// // A file whose first blob holds elements, and is no header.
+/// let bytes = b"\0\0\0\x0b\x0a\x07OSMData\x18\0";
+/// match Reader::from_source("map.osm.pbf", 0, &bytes[..])?.next().unwrap().unwrap_err().problem() {
+///     Problem::Pbf(PbfProblem::NoHeader { found }) => assert_eq!(found, "OSMData"),
+///     other => panic!("{other}"),
+/// }
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PbfProblem {
@@ -347,6 +430,15 @@ pub enum PbfProblem {
 }
 
 /// What is wrong with the structure of an XML file.
+///
+/// ```
+/// use osmdb::io::{Problem, Reader, XmlProblem};
+/// match Reader::from_source("track.gpx", 0, &b"<gpx></gpx>"[..])?.next().unwrap().unwrap_err().problem() {
+///     Problem::Xml(XmlProblem::Root { found }) => assert_eq!(found, "gpx"),
+///     other => panic!("{other}"),
+/// }
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum XmlProblem {

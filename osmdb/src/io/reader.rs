@@ -48,6 +48,17 @@ pub(super) enum Decoder {
 impl Reader {
     /// Opens a file, whatever its name; its content tells what it is.
     ///
+    /// ```
+    /// use osmdb::io::Reader;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("summit.xml");
+    /// std::fs::write(&path, "<osm><node id='7' lat='42.592196' lon='1.565524'/></osm>")?;
+    /// let entry = Reader::open(&path)?.next().unwrap()?;
+    /// assert_eq!(entry.element.to_string(), "node/7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The file cannot be read, or is neither OSM PBF nor XML.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
@@ -84,12 +95,32 @@ impl Reader {
     }
 
     /// Returns how many bytes of the file are read so far, packed as they are.
+    ///
+    /// ```
+    /// let text = b"<osm><way id='3'/><way id='4'/></osm>";
+    /// let mut reader = osmdb::io::Reader::from_source("a buffer", 37, &text[..])?;
+    /// while let Some(entry) = reader.next() {
+    ///     entry?;
+    ///     assert!(reader.position() <= reader.total());
+    /// }
+    /// assert_eq!(reader.position(), 37);
+    /// # Ok::<(), osmdb::io::ReadError>(())
+    /// ```
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
     }
 
-    /// Returns how many bytes the file has.
+    /// Returns how many bytes the file has, packed as they are; or what
+    /// [`from_source`](Self::from_source) was told.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("empty.osm");
+    /// std::fs::write(&path, "<osm/>")?;
+    /// assert_eq!(osmdb::io::Reader::open(&path)?.total(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total

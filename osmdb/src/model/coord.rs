@@ -4,6 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Coordinates are counted in 10⁻⁷ degree, as OSM stores them: about 1.1 cm on the ground.
+///
+/// ```
+/// use osmdb::{Coord, UNITS_PER_DEGREE};
+/// assert_eq!("42,0".parse::<Coord>()?.lat(), 42 * UNITS_PER_DEGREE);
+/// # Ok::<(), osmdb::ParseCoordError>(())
+/// ```
 pub const UNITS_PER_DEGREE: i32 = 10_000_000;
 
 const MAX_LAT: i32 = 90 * UNITS_PER_DEGREE;
@@ -25,6 +31,13 @@ pub struct Coord {
 }
 
 /// A place that is not on the globe. Values are in 10⁻⁷ degree.
+///
+/// ```
+/// use osmdb::{Coord, CoordError};
+/// assert_eq!(Coord::new(900_000_001, 0), Err(CoordError::Latitude(900_000_001)));
+/// let error = Coord::new(0, -1_800_000_001).unwrap_err();
+/// assert_eq!(error.to_string(), "longitude -180.0000001 is not between -180 and 180");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CoordError {
     /// The latitude is beyond a pole.
@@ -38,6 +51,13 @@ pub enum CoordError {
 impl Coord {
     /// Makes a place from latitude and longitude in 10⁻⁷ degree.
     ///
+    /// ```
+    /// // 42.51215° north, 1.5029° east.
+    /// let coord = osmdb::Coord::new(425_121_500, 15_029_000)?;
+    /// assert_eq!(coord, "42.51215,1.5029".parse().unwrap());
+    /// # Ok::<(), osmdb::CoordError>(())
+    /// ```
+    ///
     /// # Errors
     /// The latitude is not within ±90 degrees, or the longitude not within ±180.
     pub fn new(lat: i64, lon: i64) -> Result<Self, CoordError> {
@@ -48,13 +68,25 @@ impl Coord {
         })
     }
 
-    /// Returns the latitude in 10⁻⁷ degree.
+    /// Returns the latitude in 10⁻⁷ degree, from -900,000,000 to 900,000,000; north is positive.
+    ///
+    /// ```
+    /// let coord: osmdb::Coord = "42.51,-1.52".parse()?;
+    /// assert_eq!(coord.lat(), 425_100_000);
+    /// # Ok::<(), osmdb::ParseCoordError>(())
+    /// ```
     #[must_use]
     pub const fn lat(self) -> i32 {
         self.lat
     }
 
-    /// Returns the longitude in 10⁻⁷ degree.
+    /// Returns the longitude in 10⁻⁷ degree, from -1,800,000,000 to 1,800,000,000; east is positive.
+    ///
+    /// ```
+    /// let coord: osmdb::Coord = "42.51,-1.52".parse()?;
+    /// assert_eq!(coord.lon(), -15_200_000);
+    /// # Ok::<(), osmdb::ParseCoordError>(())
+    /// ```
     #[must_use]
     pub const fn lon(self) -> i32 {
         self.lon
@@ -62,6 +94,13 @@ impl Coord {
 }
 
 /// A text that names no place.
+///
+/// ```
+/// use osmdb::{Coord, CoordError, ParseCoordError};
+/// let parse = |text: &str| text.parse::<Coord>().unwrap_err();
+/// assert_eq!(parse("42.51 1.52"), ParseCoordError::Syntax("42.51 1.52".to_owned()));
+/// assert_eq!(parse("0,181"), ParseCoordError::OffGlobe(CoordError::Longitude(1_810_000_000)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseCoordError {
     /// It is not two numbers with a comma between them.
@@ -75,7 +114,11 @@ pub enum ParseCoordError {
 impl FromStr for Coord {
     type Err = ParseCoordError;
 
-    /// Reads `latitude,longitude` in degrees, as [`Display`](fmt::Display) writes it.
+    /// Reads `latitude,longitude` in degrees, as [`Display`](fmt::Display) writes it. Digits behind the
+    /// seventh are rounded, half away from zero.
+    ///
+    /// # Errors
+    /// It is not two numbers with a comma between them, or not on the globe.
     fn from_str(text: &str) -> Result<Self, ParseCoordError> {
         let degrees = |part: &str| parse_degrees(part.trim());
         let parts = text.split_once(',').and_then(|(lat, lon)| Some((degrees(lat)?, degrees(lon)?)));
@@ -162,6 +205,14 @@ pub struct BBox {
 }
 
 /// A box that cannot be.
+///
+/// ```
+/// use osmdb::{BBox, BBoxError};
+/// let parse = |text: &str| text.parse::<BBox>().unwrap_err();
+/// assert_eq!(parse("1.5,42.5"), BBoxError::Syntax("1.5,42.5".to_owned()));
+/// assert!(matches!(parse("1.5,42.5,1.6,90.1"), BBoxError::OffGlobe(_)));
+/// assert_eq!(parse("1.5,2,1.6,1"), BBoxError::Inverted { south: 20_000_000, north: 10_000_000 });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BBoxError {
     /// It is not four numbers with commas between them.
@@ -183,6 +234,15 @@ pub enum BBoxError {
 impl BBox {
     /// Makes a box from its corners.
     ///
+    /// ```
+    /// use osmdb::{BBox, Coord};
+    /// let south_west = Coord::new(425_000_000, 15_000_000)?;
+    /// let north_east = Coord::new(425_200_000, 15_500_000)?;
+    /// assert_eq!(BBox::new(south_west, north_east)?, "1.50,42.50,1.55,42.52".parse()?);
+    /// assert!(BBox::new(north_east, south_west).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// South is greater than north.
     pub fn new(south_west: Coord, north_east: Coord) -> Result<Self, BBoxError> {
@@ -194,18 +254,36 @@ impl BBox {
     }
 
     /// Returns the south-western corner.
+    ///
+    /// ```
+    /// let valley: osmdb::BBox = "1.50,42.50,1.55,42.52".parse()?;
+    /// assert_eq!(valley.south_west().to_string(), "42.5000000,1.5000000");
+    /// # Ok::<(), osmdb::BBoxError>(())
+    /// ```
     #[must_use]
     pub const fn south_west(self) -> Coord {
         self.south_west
     }
 
     /// Returns the north-eastern corner.
+    ///
+    /// ```
+    /// let valley: osmdb::BBox = "1.50,42.50,1.55,42.52".parse()?;
+    /// assert_eq!(valley.north_east().to_string(), "42.5200000,1.5500000");
+    /// # Ok::<(), osmdb::BBoxError>(())
+    /// ```
     #[must_use]
     pub const fn north_east(self) -> Coord {
         self.north_east
     }
 
     /// Tells whether the box reaches over the 180th meridian.
+    ///
+    /// ```
+    /// let fiji: osmdb::BBox = "177,-20,-178,-16".parse()?;
+    /// assert!(fiji.crosses_antimeridian());
+    /// # Ok::<(), osmdb::BBoxError>(())
+    /// ```
     #[must_use]
     pub const fn crosses_antimeridian(self) -> bool {
         self.south_west.lon > self.north_east.lon
@@ -215,7 +293,11 @@ impl BBox {
 impl FromStr for BBox {
     type Err = BBoxError;
 
-    /// Reads `west,south,east,north` in degrees.
+    /// Reads `west,south,east,north` in degrees. Digits behind the seventh are rounded, half away from zero.
+    ///
+    /// # Errors
+    /// It is not four numbers with commas between them, a corner is not on the globe, or south is greater
+    /// than north.
     fn from_str(text: &str) -> Result<Self, BBoxError> {
         let numbers: Option<Vec<i64>> = text.split(',').map(|part| parse_degrees(part.trim())).collect();
         let Some([west, south, east, north]) = numbers.as_deref() else {

@@ -6,15 +6,48 @@
 use super::{Payload, Tags};
 
 /// No key, value or role of an edit has more characters (Unicode scalar values).
+///
+/// ```
+/// use osmdb::{MAX_TEXT_CHARS, Payload, Tags};
+/// let named = |chars| Payload::Way { refs: vec![1, 2], tags: Tags::from([("name", "é".repeat(chars))]) };
+/// assert!(named(MAX_TEXT_CHARS).check_limits().is_ok());
+/// assert!(named(MAX_TEXT_CHARS + 1).check_limits().is_err());
+/// ```
 pub const MAX_TEXT_CHARS: usize = 255;
 
 /// No way of an edit has more nodes.
+///
+/// ```
+/// use osmdb::{MAX_WAY_NODES, Payload, Tags};
+/// let way = |nodes| Payload::Way { refs: vec![1; nodes], tags: Tags::new() };
+/// assert!(way(MAX_WAY_NODES).check_limits().is_ok());
+/// assert!(way(MAX_WAY_NODES + 1).check_limits().is_err());
+/// ```
 pub const MAX_WAY_NODES: usize = 2_000;
 
 /// No relation of an edit has more members.
+///
+/// ```
+/// use osmdb::{ElementId, MAX_MEMBERS, Member, Payload, Tags};
+/// let stop = Member { element: ElementId::node(1), role: "stop".to_owned() };
+/// let relation = |members| Payload::Relation { members: vec![stop.clone(); members], tags: Tags::new() };
+/// assert!(relation(MAX_MEMBERS).check_limits().is_ok());
+/// assert!(relation(MAX_MEMBERS + 1).check_limits().is_err());
+/// ```
 pub const MAX_MEMBERS: usize = 32_000;
 
 /// Content that an OSM server would not take.
+///
+/// ```
+/// use osmdb::{Coord, Db, Error, LimitError, Payload, Tags};
+/// let tags = Tags::from([("name", "Spring"), ("name", "Well")]);
+/// let spring = Payload::Node { coord: Coord::new(425_121_500, 15_029_000)?, tags };
+/// match Db::in_memory("osm")?.create(spring) {
+///     Err(Error::Limit { source: LimitError::KeyTwice(key), .. }) => assert_eq!(key, "name"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitError {

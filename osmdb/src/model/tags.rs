@@ -14,17 +14,33 @@ pub struct Tags(Vec<(String, String)>);
 
 impl Tags {
     /// Returns an empty list of tags.
+    ///
+    /// ```
+    /// assert!(osmdb::Tags::new().is_empty());
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
     /// Adds a tag at the end.
+    ///
+    /// ```
+    /// let mut tags = osmdb::Tags::from([("natural", "spring")]);
+    /// tags.push("name", "Old Spring");
+    /// assert_eq!(tags, osmdb::Tags::from([("natural", "spring"), ("name", "Old Spring")]));
+    /// ```
     pub fn push(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.0.push((key.into(), value.into()));
     }
 
     /// Replaces the value of a key, or adds the tag at the end.
+    ///
+    /// ```
+    /// let mut tags = osmdb::Tags::from([("drinking_water", "unknown"), ("natural", "spring")]);
+    /// tags.set("drinking_water", "yes");
+    /// assert_eq!(tags, osmdb::Tags::from([("drinking_water", "yes"), ("natural", "spring")]));
+    /// ```
     pub fn set(&mut self, key: &str, value: impl Into<String>) {
         match self.0.iter_mut().find(|(known, _)| known == key) {
             Some((_, old)) => *old = value.into(),
@@ -33,23 +49,42 @@ impl Tags {
     }
 
     /// Returns the first value of a key.
+    ///
+    /// ```
+    /// let tags = osmdb::Tags::from([("natural", "spring")]);
+    /// assert_eq!((tags.get("natural"), tags.get("name")), (Some("spring"), None));
+    /// ```
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
     }
 
     /// Iterates over keys and values in their order.
+    ///
+    /// ```
+    /// let tags = osmdb::Tags::from([("natural", "spring"), ("name", "Old Spring")]);
+    /// let shown: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    /// assert_eq!(shown, ["natural=spring", "name=Old Spring"]);
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// Returns how many tags there are.
+    ///
+    /// ```
+    /// assert_eq!(osmdb::Tags::from([("natural", "spring"), ("name", "Old Spring")]).len(), 2);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Tells whether there is no tag.
+    ///
+    /// ```
+    /// assert!(!osmdb::Tags::from([("natural", "spring")]).is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

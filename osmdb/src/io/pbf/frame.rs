@@ -10,6 +10,19 @@ use super::proto::{self, BlobHeader};
 use super::wire::{decode, malformed};
 
 /// The most bytes a blob's header may have; the format's own limit.
+///
+/// ```
+/// use osmdb::io::{MAX_BLOB_HEADER_BYTES, Reader, Writer};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("map.osm.pbf");
+/// Writer::create(&path)?.finish()?;
+/// let mut bytes = std::fs::read(&path)?;
+/// bytes.extend_from_slice(&u32::try_from(MAX_BLOB_HEADER_BYTES + 1)?.to_be_bytes());
+/// let read = Reader::from_source("map.osm.pbf", 0, std::io::Cursor::new(bytes))?.next().unwrap();
+/// assert!(read.unwrap_err().to_string().contains("the blob header has 65537 bytes, at most 65536 are"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const MAX_BLOB_HEADER_BYTES: usize = 64 << 10;
 /// Room in a blob for the fields around its data.
 const BLOB_FRAMING_BYTES: usize = 64;

@@ -11,6 +11,16 @@ use super::super::error::PbfProblem;
 use super::frame::Blob;
 
 /// The most bytes a blob may have, packed or unpacked; the format's own limit.
+///
+/// ```
+/// use osmdb::io::{MAX_BLOB_BYTES, PbfProblem, Problem, Reader};
+/// // The head of a first blob that is to have 2³¹−1 bytes.
+/// let bytes = b"\0\0\0\x11\x0a\x09OSMHeader\x18\xff\xff\xff\xff\x07";
+/// let error = Reader::from_source("map.osm.pbf", 0, &bytes[..])?.next().unwrap().unwrap_err();
+/// let Problem::Pbf(PbfProblem::Size { what, limit, .. }) = error.problem() else { panic!("{error}") };
+/// assert!(*what == "blob" && *limit >= MAX_BLOB_BYTES);
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 pub const MAX_BLOB_BYTES: usize = 32 << 20;
 /// How many times its packed size a blob usually has at most: room made in advance.
 const USUAL_RATIO: usize = 8;

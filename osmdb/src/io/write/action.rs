@@ -5,6 +5,20 @@ use std::fmt;
 /// What a change file does with an element: the section in which it stands. See
 /// <https://wiki.openstreetmap.org/wiki/OsmChange>. [`Writer::write_change`](super::Writer::write_change) takes
 /// one.
+///
+/// ```
+/// use osmdb::io::{Action, Writer};
+/// use osmdb::{ElementId, Entry, Origin, OsmMeta};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("gone.osc");
+/// let origin = Origin::Imported(OsmMeta { version: Some(4), ..OsmMeta::default() });
+/// let mut writer = Writer::create(&path)?;
+/// writer.write_change(Action::Delete, &Entry { element: ElementId::node(7), payload: None, origin })?;
+/// writer.finish()?;
+/// assert!(std::fs::read_to_string(&path)?.contains("<delete>"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// It was not on the map.

@@ -10,6 +10,11 @@ use crate::model::{ElementId, Kind};
 /// A file could not be written. What was in its place is still there.
 ///
 /// Displays as one sentence: the file, and what is wrong.
+///
+/// ```
+/// let error = osmdb::io::Writer::create("valley.shp").unwrap_err();
+/// assert!(error.to_string().starts_with("valley.shp: the name tells no format that is written"));
+/// ```
 #[derive(Debug)]
 pub struct WriteError(Box<Inner>);
 
@@ -25,12 +30,23 @@ impl WriteError {
     }
 
     /// Returns the file.
+    ///
+    /// ```
+    /// let error = osmdb::io::Writer::create("valley.shp").unwrap_err();
+    /// assert_eq!(error.path().to_str(), Some("valley.shp"));
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
     /// Returns what is wrong.
+    ///
+    /// ```
+    /// use osmdb::io::{WriteProblem, Writer};
+    /// let error = Writer::create("valley.shp").unwrap_err();
+    /// assert!(matches!(error.problem(), WriteProblem::UnknownFormat));
+    /// ```
     #[must_use]
     pub fn problem(&self) -> &WriteProblem {
         &self.0.problem
@@ -48,6 +64,18 @@ impl fmt::Display for WriteError {
 impl std::error::Error for WriteError {}
 
 /// What is wrong with a file that is written.
+///
+/// ```
+/// use osmdb::io::{WriteProblem, Writer};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("no/such/directory/valley.osm");
+/// match Writer::create(&path).unwrap_err().problem() {
+///     WriteProblem::Io(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+///     other => panic!("{other}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteProblem {
@@ -74,6 +102,22 @@ pub enum WriteProblem {
 }
 
 /// What the format of a file cannot say of an element.
+///
+/// ```
+/// use osmdb::io::{Unwritable, WriteProblem, Writer};
+/// use osmdb::{EditMeta, ElementId, Entry, Kind, Origin};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let mut writer = Writer::create(dir.path().join("valley.osm"))?;
+/// let element = ElementId::new(Kind::Changeset, 12);
+/// let entry = Entry { element, payload: None, origin: Origin::Edited(EditMeta::default()) };
+/// match writer.write(&entry).unwrap_err().problem() {
+///     WriteProblem::Element { problem, .. } => assert_eq!(*problem, Unwritable::Changeset),
+///     other => panic!("{other}"),
+/// }
+/// writer.finish()?; // without it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {

@@ -50,6 +50,12 @@ pub(super) const KNOWN: &str = ".osm.pbf, .osm, .osm.gz, .osm.bz2, .osm.zst, .os
 impl FileFormat {
     /// Returns the format that the end of a file's name stands for, in upper or lower case; `None` if it
     /// stands for none.
+    ///
+    /// ```
+    /// use osmdb::io::{Compression, FileFormat};
+    /// assert_eq!(FileFormat::of("monday.osc.gz"), Some(FileFormat::Change(Some(Compression::Gzip))));
+    /// assert_eq!(FileFormat::of("monday.gz"), None);
+    /// ```
     #[must_use]
     pub fn of(path: impl AsRef<Path>) -> Option<Self> {
         let name = path.as_ref().file_name()?.to_string_lossy().to_ascii_lowercase();

@@ -78,6 +78,18 @@ enum Encoder {
 impl Writer {
     /// Begins a file, in the format that its name tells. Nothing of that name is touched yet.
     ///
+    /// ```
+    /// use osmdb::io::Writer;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("empty.osm");
+    /// let writer = Writer::create(&path)?;
+    /// assert!(!path.exists(), "not before it is finished");
+    /// writer.finish()?;
+    /// assert!(path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The name tells no format that is written; there is something else than a file in its place; or no
     /// file can be created beside it.
@@ -94,12 +106,39 @@ impl Writer {
     }
 
     /// Returns the format.
+    ///
+    /// ```
+    /// use osmdb::io::{FileFormat, Writer};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let writer = Writer::create(dir.path().join("valley.osm.pbf"))?;
+    /// assert_eq!(writer.format(), FileFormat::Pbf);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn format(&self) -> FileFormat {
         self.format
     }
 
     /// Writes an entry.
+    ///
+    /// ```
+    /// use osmdb::io::Writer;
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("spring.osm");
+    /// let db = Db::in_memory("osm")?;
+    /// let coord = Coord::new(425_121_500, 15_029_000)?;
+    /// let node = db.create(Payload::Node { coord, tags: Tags::from([("natural", "spring")]) })?;
+    /// let mut writer = Writer::create(&path)?;
+    /// for head in db.get(node)? {
+    ///     writer.write(&head.entry)?;
+    /// }
+    /// writer.finish()?;
+    /// assert!(std::fs::read_to_string(&path)?.contains(r#"lat="42.5121500""#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The format cannot hold the entry ([`WriteProblem::Element`]): then nothing of it is written, and
@@ -151,6 +190,19 @@ impl Writer {
     }
 
     /// Ends the file, makes it durable and puts it in its place, where it replaces the file that was there.
+    ///
+    /// ```
+    /// use osmdb::io::Writer;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("valley.osm");
+    /// std::fs::write(&path, "what was there")?;
+    /// drop(Writer::create(&path)?); // given up
+    /// assert_eq!(std::fs::read_to_string(&path)?, "what was there");
+    /// Writer::create(&path)?.finish()?;
+    /// assert_ne!(std::fs::read_to_string(&path)?, "what was there");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The file cannot be written, or writing failed before; what was in its place is still there.

@@ -36,6 +36,15 @@ pub struct WholeFile {
 impl WholeFile {
     /// Begins a file. Nothing of that name is touched yet.
     ///
+    /// ```
+    /// use osmdb::io::{WholeFile, WriteProblem};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let error = WholeFile::create(dir.path()).unwrap_err();
+    /// assert!(matches!(error.problem(), WriteProblem::NotAFile));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// There is something else than a file in its place, or no file can be created beside it.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, WriteError> {
@@ -45,6 +54,15 @@ impl WholeFile {
     }
 
     /// Makes the file durable and puts it in its place, where it replaces the file that was there.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("names.txt");
+    /// std::fs::write(&path, "what was there")?;
+    /// osmdb::io::WholeFile::create(&path)?.finish()?;
+    /// assert_eq!(std::fs::read_to_string(&path)?, "", "nothing was written into it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The file cannot be written; what was in its place is still there.
@@ -56,6 +74,18 @@ impl WholeFile {
     }
 
     /// Makes an error of one that writing to it gave.
+    ///
+    /// ```
+    /// use std::io::{Error, ErrorKind, Write};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("names.txt");
+    /// let mut file = osmdb::io::WholeFile::create(&path)?;
+    /// file.write_all(b"Old Spring\n").map_err(|error| file.error(error))?;
+    /// let full = file.error(Error::from(ErrorKind::StorageFull));
+    /// assert_eq!(full.path(), path);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn error(&self, error: io::Error) -> WriteError {
         WriteError::new(&self.path, WriteProblem::Io(error))

@@ -7,6 +7,15 @@ use std::borrow::Cow;
 use super::super::error::{ElementProblem, Problem, XmlProblem};
 
 /// The most attributes that one tag may have. OSM's own have ten.
+///
+/// ```
+/// use osmdb::io::{MAX_XML_ATTRIBUTES, Problem, Reader, XmlProblem};
+/// let attributes: String = (0..=MAX_XML_ATTRIBUTES).map(|number| format!(" a{number}=''")).collect();
+/// let text = format!("<osm><way id='5'{attributes}/></osm>");
+/// let error = Reader::from_source("map.osm", 0, std::io::Cursor::new(text))?.next().unwrap().unwrap_err();
+/// assert!(matches!(error.problem(), Problem::Xml(XmlProblem::Attributes { limit: MAX_XML_ATTRIBUTES })));
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 pub const MAX_XML_ATTRIBUTES: usize = 256;
 
 /// Shows each attribute of a tag, references resolved.

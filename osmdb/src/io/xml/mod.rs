@@ -32,8 +32,25 @@ use crate::entry::Entry;
 use crate::model::Kind;
 
 /// The most bytes that one tag, text or comment may have.
+///
+/// ```
+/// use osmdb::io::{MAX_XML_EVENT_BYTES, Problem, Reader, XmlProblem};
+/// let text = format!("<osm><!--{}--></osm>", "x".repeat(MAX_XML_EVENT_BYTES));
+/// let error = Reader::from_source("map.osm", 0, std::io::Cursor::new(text))?.next().unwrap().unwrap_err();
+/// assert!(matches!(error.problem(), Problem::Xml(XmlProblem::EventBytes { limit: MAX_XML_EVENT_BYTES })));
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 pub const MAX_XML_EVENT_BYTES: usize = 1 << 20;
+
 /// How deep tags may be nested inside an element that is skipped. OSM's own go three deep.
+///
+/// ```
+/// use osmdb::io::{MAX_XML_DEPTH, Problem, Reader, XmlProblem};
+/// let text = format!("<osm>{}", "<deeper>".repeat(MAX_XML_DEPTH + 1));
+/// let error = Reader::from_source("map.osm", 0, std::io::Cursor::new(text))?.next().unwrap().unwrap_err();
+/// assert!(matches!(error.problem(), Problem::Xml(XmlProblem::Depth { limit: MAX_XML_DEPTH })));
+/// # Ok::<(), osmdb::io::ReadError>(())
+/// ```
 pub const MAX_XML_DEPTH: usize = 64;
 
 /// Reads entries tag by tag.
