@@ -45,6 +45,16 @@ struct Level {
 impl<W: PageSink> Builder<W> {
     /// Begins an empty tree.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Builder, Error};
+    /// # let store = MemoryStore::new();
+    /// let tree = Builder::new(&store, Config::default())?.finish()?;
+    /// assert_eq!(tree, Tree::empty(&store, Config::default())?);
+    /// let narrow = Config { leaf_max: 1, ..Config::default() };
+    /// assert!(matches!(Builder::new(&store, narrow), Err(Error::Config(_))));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The configuration allows no trees.
     pub fn new(sink: W, config: Config) -> Result<Self, Error> {
@@ -66,6 +76,15 @@ impl<W: PageSink> Builder<W> {
     }
 
     /// Adds a pair.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Builder, Error};
+    /// # let store = MemoryStore::new();
+    /// let mut builder = Builder::new(&store, Config::default())?;
+    /// builder.push(b"b", b"2")?;
+    /// assert!(matches!(builder.push(b"a", b"1"), Err(Error::Unsorted { index: 1 })));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The key is not greater than the one before, or too long; the value is too long; or the store
@@ -97,6 +116,15 @@ impl<W: PageSink> Builder<W> {
     }
 
     /// Ends the tree.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Builder};
+    /// # let store = MemoryStore::new();
+    /// let mut builder = Builder::new(&store, Config::default())?;
+    /// builder.push(b"a", b"1")?;
+    /// assert_eq!(builder.finish()?, Tree::build(&store, Config::default(), [("a", "1")])?);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed.

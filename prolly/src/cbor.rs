@@ -24,6 +24,15 @@ const LINK_PREFIX: [u8; 9] =
     [0xd8, 0x2a, 0x58, 0x25, 0x00, CID_PREFIX[0], CID_PREFIX[1], CID_PREFIX[2], CID_PREFIX[3]];
 
 /// Bytes that are not the one encoding of what was expected.
+///
+/// ```
+/// use prolly::cbor::{self, Reader};
+/// use prolly::cbor::CborError;
+/// // 1 in two bytes, though it fits one.
+/// assert_eq!(Reader::new(&[0x18, 0x01]).unsigned(), Err(CborError::NotShortest { at: 0 }));
+/// assert_eq!(Reader::new(&[]).unsigned(), Err(CborError::End { at: 0 }));
+/// # Ok::<(), cbor::CborError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CborError {
@@ -70,6 +79,19 @@ pub enum CborError {
 }
 
 /// Reads one item after another.
+///
+/// ```
+/// use prolly::cbor::{self, Reader};
+/// let mut out = Vec::new();
+/// cbor::put_array(&mut out, 2);
+/// cbor::put_text(&mut out, "well");
+/// cbor::put_unsigned(&mut out, 7);
+/// let mut reader = Reader::new(&out);
+/// reader.array_of(2)?;
+/// assert_eq!((reader.text()?, reader.unsigned()?), ("well", 7));
+/// reader.end()?;
+/// # Ok::<(), cbor::CborError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -78,12 +100,26 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads from the start of these bytes.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert_eq!(Reader::new(&[0x07]).unsigned()?, 7);
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// Returns the place of the next item.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// let mut reader = Reader::new(&[0x18, 0x64, 0x07]);
+    /// reader.unsigned()?;
+    /// assert_eq!(reader.position(), 2);
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     #[must_use]
     pub const fn position(&self) -> usize {
         self.at
@@ -136,6 +172,13 @@ impl<'a> Reader<'a> {
 
     /// Reads an integer that is not negative.
     ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert_eq!(Reader::new(&[0x18, 0x64]).unsigned()?, 100);
+    /// assert!(Reader::new(&[0x20]).unsigned().is_err(), "that is -1");
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
+    ///
     /// # Errors
     /// Something else stands there, or not in its one encoding. So for every method below.
     #[inline]
@@ -144,6 +187,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an integer.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert_eq!(Reader::new(&[0x20]).signed()?, -1);
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`unsigned`](Self::unsigned), or it does not fit 64 bits with a sign.
@@ -158,6 +207,12 @@ impl<'a> Reader<'a> {
 
     /// Reads a byte string.
     ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert_eq!(Reader::new(&[0x42, 1, 2]).bytes()?, [1, 2]);
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`unsigned`](Self::unsigned).
     #[inline]
@@ -166,6 +221,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a text.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert_eq!(Reader::new(b"\x64well").text()?, "well");
+    /// assert!(Reader::new(&[0x61, 0xff]).text().is_err(), "that is not UTF-8");
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`unsigned`](Self::unsigned), or it is not UTF-8.
@@ -177,6 +239,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the head of an array and returns how many items follow.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert_eq!(Reader::new(&[0x82, 1, 2]).array()?, 2);
+    /// assert!(Reader::new(&[0x82, 1]).array().is_err(), "one item is missing");
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`unsigned`](Self::unsigned), or the input has fewer bytes left than items.
@@ -190,6 +259,13 @@ impl<'a> Reader<'a> {
 
     /// Reads the head of an array of exactly `len` items.
     ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert!(Reader::new(&[0x82, 1, 2]).array_of(2).is_ok());
+    /// assert!(Reader::new(&[0x82, 1, 2]).array_of(3).is_err());
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`array`](Self::array), or it has another length.
     pub fn array_of(&mut self, len: usize) -> Result<(), CborError> {
@@ -199,6 +275,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a link.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// let cid = prolly::Cid::of(b"page");
+    /// let mut out = Vec::new();
+    /// cbor::put_link(&mut out, &cid);
+    /// assert_eq!(Reader::new(&out).link()?, cid);
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`unsigned`](Self::unsigned), or the link is no CIDv1 of dag-cbor and BLAKE3-256.
@@ -220,6 +305,12 @@ impl<'a> Reader<'a> {
 
     /// Reads a truth value.
     ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert!(Reader::new(&[0xf5]).bool()?);
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`unsigned`](Self::unsigned).
     pub fn bool(&mut self) -> Result<bool, CborError> {
@@ -234,6 +325,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a null if one stands there, and tells whether it did.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// let mut reader = Reader::new(&[0xf6, 0x07]);
+    /// assert!(reader.null());
+    /// assert!(!reader.null(), "a 7 stands next, and is not passed over");
+    /// assert_eq!(reader.unsigned()?, 7);
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     pub fn null(&mut self) -> bool {
         let found = self.bytes.get(self.at) == Some(&NULL);
         self.at += usize::from(found);
@@ -241,12 +341,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Tells whether an array stands next.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// assert!(Reader::new(&[0x80]).is_array() && !Reader::new(&[0x07]).is_array());
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     #[must_use]
     pub fn is_array(&self) -> bool {
         self.bytes.get(self.at).is_some_and(|byte| byte >> 5 == ARRAY)
     }
 
     /// Reads a null as `None`, or else what `read` reads.
+    ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// let mut reader = Reader::new(&[0xf6, 0x07]);
+    /// assert_eq!(reader.optional(Reader::unsigned)?, None);
+    /// assert_eq!(reader.optional(Reader::unsigned)?, Some(7));
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
     ///
     /// # Errors
     /// Those of `read`.
@@ -259,6 +373,14 @@ impl<'a> Reader<'a> {
 
     /// Makes sure that nothing follows.
     ///
+    /// ```
+    /// use prolly::cbor::{self, Reader};
+    /// let mut reader = Reader::new(&[0x07, 0x08]);
+    /// reader.unsigned()?;
+    /// assert_eq!(reader.end(), Err(cbor::CborError::Trailing { count: 1 }));
+    /// # Ok::<(), cbor::CborError>(())
+    /// ```
+    ///
     /// # Errors
     /// Bytes follow.
     pub const fn end(&self) -> Result<(), CborError> {
@@ -270,6 +392,11 @@ impl<'a> Reader<'a> {
 }
 
 /// Returns how many bytes the head of an item with this number takes.
+///
+/// ```
+/// use prolly::cbor::head_len;
+/// assert_eq!((head_len(23), head_len(24), head_len(u64::MAX)), (1, 2, 9));
+/// ```
 #[must_use]
 #[inline]
 pub const fn head_len(value: u64) -> usize {
@@ -305,12 +432,26 @@ fn put_head(out: &mut Vec<u8>, major: u8, value: u64) {
 }
 
 /// Appends an integer that is not negative.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_unsigned(&mut out, 100);
+/// assert_eq!(out, [0x18, 0x64]);
+/// ```
 #[inline]
 pub fn put_unsigned(out: &mut Vec<u8>, value: u64) {
     put_head(out, UNSIGNED, value);
 }
 
 /// Appends an integer.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_signed(&mut out, -1);
+/// assert_eq!(out, [0x20]);
+/// ```
 #[inline]
 pub fn put_signed(out: &mut Vec<u8>, value: i64) {
     let (major, number) = if value < 0 { (NEGATIVE, -1 - value) } else { (UNSIGNED, value) };
@@ -318,6 +459,13 @@ pub fn put_signed(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends a byte string.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_bytes(&mut out, &[1, 2]);
+/// assert_eq!(out, [0x42, 1, 2]);
+/// ```
 #[inline]
 pub fn put_bytes(out: &mut Vec<u8>, value: &[u8]) {
     put_head(out, BYTES, value.len() as u64);
@@ -325,6 +473,13 @@ pub fn put_bytes(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Appends a text.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_text(&mut out, "well");
+/// assert_eq!(out, b"\x64well");
+/// ```
 #[inline]
 pub fn put_text(out: &mut Vec<u8>, value: &str) {
     put_head(out, TEXT, value.len() as u64);
@@ -332,12 +487,26 @@ pub fn put_text(out: &mut Vec<u8>, value: &str) {
 }
 
 /// Appends the head of an array of `len` items.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_array(&mut out, 2);
+/// assert_eq!(out, [0x82], "two items are to follow");
+/// ```
 #[inline]
 pub fn put_array(out: &mut Vec<u8>, len: usize) {
     put_head(out, ARRAY, len as u64);
 }
 
 /// Appends a link.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_link(&mut out, &prolly::Cid::of(b"page"));
+/// assert_eq!(out.len(), cbor::LINK_BYTES);
+/// ```
 #[inline]
 pub fn put_link(out: &mut Vec<u8>, cid: &Cid) {
     out.extend_from_slice(&LINK_PREFIX);
@@ -345,16 +514,38 @@ pub fn put_link(out: &mut Vec<u8>, cid: &Cid) {
 }
 
 /// Appends a truth value.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_bool(&mut out, true);
+/// assert_eq!(out, [0xf5]);
+/// ```
 pub fn put_bool(out: &mut Vec<u8>, value: bool) {
     out.push(if value { TRUE } else { FALSE });
 }
 
 /// Appends a null.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_null(&mut out);
+/// assert_eq!(out, [0xf6]);
+/// ```
 pub fn put_null(out: &mut Vec<u8>) {
     out.push(NULL);
 }
 
 /// Appends a value, or a null where there is none.
+///
+/// ```
+/// use prolly::cbor;
+/// let mut out = Vec::new();
+/// cbor::put_optional(&mut out, Some(7), cbor::put_unsigned);
+/// cbor::put_optional(&mut out, None, cbor::put_unsigned);
+/// assert_eq!(out, [0x07, 0xf6]);
+/// ```
 pub fn put_optional<T>(out: &mut Vec<u8>, value: Option<T>, put: impl FnOnce(&mut Vec<u8>, T)) {
     match value {
         Some(value) => put(out, value),

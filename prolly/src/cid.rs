@@ -26,18 +26,35 @@ pub struct Cid([u8; 32]);
 
 impl Cid {
     /// Returns the address of a page with these bytes.
+    ///
+    /// ```
+    /// use prolly::Cid;
+    /// assert_eq!(Cid::of(b"page"), Cid::of(b"page"));
+    /// assert_ne!(Cid::of(b"page"), Cid::of(b"Page"));
+    /// ```
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
     /// Takes a hash that was computed elsewhere.
+    ///
+    /// ```
+    /// use prolly::Cid;
+    /// let hash = *Cid::of(b"page").as_bytes();
+    /// assert_eq!(Cid::from_hash(hash), Cid::of(b"page"));
+    /// ```
     #[must_use]
     pub const fn from_hash(hash: [u8; 32]) -> Self {
         Self(hash)
     }
 
     /// Returns the 32 bytes of the hash.
+    ///
+    /// ```
+    /// use prolly::Cid;
+    /// assert_eq!(Cid::from_hash([7; 32]).as_bytes(), &[7; 32]);
+    /// ```
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -87,6 +104,13 @@ impl fmt::Debug for Cid {
 #[error(
     "`{text}` is no page address: expected a CIDv1 in base32 (dag-cbor, blake3), which begins with bafyr4i"
 )]
+///
+/// ```
+/// use prolly::Cid;
+/// let Err(error) = "main".parse::<Cid>() else { unreachable!("that is a name") };
+/// assert_eq!(error.text, "main");
+/// assert!(error.to_string().contains("begins with bafyr4i"));
+/// ```
 pub struct ParseCidError {
     /// What was given.
     pub text: String,

@@ -62,6 +62,15 @@ impl Default for Config {
 }
 
 /// A configuration under which trees cannot be built.
+///
+/// ```
+/// use prolly::{Config, ConfigError};
+/// let narrow = Config { leaf_max: 5_000, ..Config::default() };
+/// match narrow.validate() {
+///     Err(ConfigError::Window { level, max, .. }) => assert_eq!((level, max), ("leaf", 5_000)),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -93,6 +102,11 @@ pub enum ConfigError {
 
 impl Config {
     /// Returns the least and the greatest size of the pages on a level, in bytes of pairs.
+    ///
+    /// ```
+    /// use prolly::Config;
+    /// assert_eq!(Config::default().window(0), (4_096, 12_288));
+    /// ```
     #[must_use]
     pub const fn window(&self, level: u8) -> (usize, usize) {
         let (min, max) =
@@ -101,6 +115,13 @@ impl Config {
     }
 
     /// Makes sure that a page can always end inside the window.
+    ///
+    /// ```
+    /// use prolly::Config;
+    /// assert!(Config::default().validate().is_ok());
+    /// let long_keys = Config { key_max: 1 << 20, ..Config::default() };
+    /// assert!(long_keys.validate().is_err(), "no page could hold such a key");
+    /// ```
     ///
     /// # Errors
     /// A window is too narrow or too wide.
@@ -122,6 +143,15 @@ impl Config {
     }
 
     /// Returns the record: the format version and the six limits, as an array.
+    ///
+    /// ```
+    /// use prolly::{Config, FORMAT, cbor::Reader};
+    /// let record = Config::default().encode();
+    /// let mut reader = Reader::new(&record);
+    /// reader.array_of(7)?;
+    /// assert_eq!((reader.unsigned()?, reader.unsigned()?), (FORMAT, 4_096));
+    /// # Ok::<(), prolly::cbor::CborError>(())
+    /// ```
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(32);
@@ -138,12 +168,27 @@ impl Config {
     }
 
     /// Returns the address of the record.
+    ///
+    /// ```
+    /// use prolly::{Cid, Config};
+    /// let config = Config::default();
+    /// assert_eq!(config.cid(), Cid::of(&config.encode()));
+    /// assert_ne!(config.cid(), Config { key_max: 100, ..config }.cid());
+    /// ```
     #[must_use]
     pub fn cid(&self) -> Cid {
         Cid::of(&self.encode())
     }
 
     /// Reads a record.
+    ///
+    /// ```
+    /// use prolly::{Config, ConfigError};
+    /// let record = Config { key_max: 100, ..Config::default() }.encode();
+    /// assert_eq!(Config::decode(&record)?.key_max, 100);
+    /// assert!(matches!(Config::decode(b"something else"), Err(ConfigError::Cbor(_))));
+    /// # Ok::<(), ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// It is malformed, of another format version, or allows no trees.

@@ -27,6 +27,18 @@ use crate::tree::Tree;
 const FORESEEN: usize = 32;
 
 /// A key whose value differs, or which only one of two trees has.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, Change, Value};
+/// # let store = MemoryStore::new();
+/// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+/// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
+///
+/// let Some(change) = left.diff(&right, &store)?.next().transpose()? else { unreachable!("they differ") };
+/// let removed = Change { key: "a".into(), left: Some(Value::Inline("1".into())), right: None };
+/// assert_eq!(change, removed);
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The key.
@@ -69,6 +81,19 @@ pub struct Diff {
 }
 
 /// One of two trees that are compared.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, Diff, Side};
+/// # let store = MemoryStore::new();
+/// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+/// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
+///
+/// let mut ours = Diff::new(left, right)?.only(Side::Left);
+/// let change = ours.step(&store)?.complete()?;
+/// assert_eq!(change.map(|change| change.key), Some("a".into()));
+/// assert_eq!(ours.step(&store)?.complete()?, None);
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// The tree that the comparison begins from.
@@ -79,6 +104,18 @@ pub enum Side {
 
 impl Diff {
     /// Begins to compare.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Diff, Error};
+    /// # let store = MemoryStore::new();
+    /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+    /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
+    ///
+    /// assert!(Diff::new(left, right).is_ok());
+    /// let other = Tree::empty(&store, Config { key_max: 100, ..Config::default() })?;
+    /// assert!(matches!(Diff::new(left, other), Err(Error::ConfigMismatch)));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::ConfigMismatch`]: the trees have different configurations.
@@ -136,6 +173,19 @@ impl Diff {
     }
 
     /// Compares on to the next change; `None` at the end.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Diff, Step};
+    /// # let store = MemoryStore::new();
+    /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+    /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
+    ///
+    /// let mut diff = Diff::new(left, right)?;
+    /// assert_eq!(diff.step(&MemoryStore::new())?, Step::Missing(vec![left.root, right.root]));
+    /// let Step::Ready(Some(change)) = diff.step(&store)? else { unreachable!("all pages are here") };
+    /// assert_eq!((change.key, change.right), ("a".into(), None));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed, or a page is damaged.
@@ -209,6 +259,19 @@ impl Diff {
     }
 
     /// Goes on with a comparison that was written down.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Diff};
+    /// # let store = MemoryStore::new();
+    /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+    /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
+    ///
+    /// let saved = Diff::new(left, right)?.save()?;
+    /// let mut diff = Diff::resume(&saved)?;
+    /// assert!(diff.step(&store)?.complete()?.is_some());
+    /// assert!(Diff::resume(b"something else").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// These are not the bytes of a comparison.

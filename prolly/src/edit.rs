@@ -62,6 +62,19 @@ impl Edit {
     /// Begins a batch: values to put under keys, or `None` to remove a key. Of several edits of one
     /// key the last one counts.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Edit, Error};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let edited = Edit::new(tree, [("b", Some("4")), ("a", None), ("b", Some("5"))])?;
+    /// # let mut edited = edited;
+    /// let edited = edited.step(&store, &store)?.complete()?;
+    /// assert_eq!(edited.get(&store, b"b")?, Some("5".into()), "the last edit of a key counts");
+    /// let long = "k".repeat(2_000);
+    /// assert!(matches!(Edit::new(tree, [(long, Some("1"))]), Err(Error::KeyTooLong { limit: 1024, .. })));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A key or a value is longer than any may be.
     pub fn new<K, V>(tree: Tree, edits: impl IntoIterator<Item = (K, Option<V>)>) -> Result<Self, Error>
@@ -103,6 +116,18 @@ impl Edit {
     }
 
     /// Applies the batch, if all pages are here; new pages go to the sink.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Edit, Step};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut edit = Edit::new(tree, [("c", None::<&str>)])?;
+    /// // A source that lacks pages is told which; the edit goes on when they are there.
+    /// let lacking = MemoryStore::new();
+    /// assert_eq!(edit.step(&lacking, &lacking)?, Step::Missing(vec![tree.root]));
+    /// assert_eq!(edit.step(&store, &store)?.complete()?.count(&store)?, 2);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A store failed, or a page is damaged.

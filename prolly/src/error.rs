@@ -5,6 +5,15 @@ use crate::config::ConfigError;
 use crate::page::PageError;
 
 /// An operation on a tree failed.
+///
+/// ```
+/// use prolly::{Cid, Config, Error, MemoryStore, Tree};
+/// let elsewhere = Tree::new(Config::default(), Cid::of(b"a page of another store"));
+/// match elsewhere.get(&MemoryStore::new(), b"a") {
+///     Err(Error::Missing(cid)) => assert_eq!(cid, elsewhere.root, "fetch it and try again"),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -77,6 +86,18 @@ impl Error {
 }
 
 /// A store could not do what was asked.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, PageStore, StoreError};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// store.swap_root("main", None, Some(tree.root))?;
+/// match store.swap_root("main", None, Some(tree.root)) {
+///     Err(StoreError::Conflict { name }) => assert_eq!(name, "main", "read it and try again"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {

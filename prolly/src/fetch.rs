@@ -28,6 +28,17 @@ use crate::verify::{Measure, TreeStats};
 ///
 /// A closure over any other operation is one too: an [`Edit`](crate::Edit), which also needs a sink, is
 /// run as `&mut |source: &dyn PageSource| edit.step(source, &sink)`.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, Edit, Operation, PageSource, Step};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// let mut edit = Edit::new(tree, [("d", Some("4"))])?;
+/// let mut operation = |source: &dyn PageSource| edit.step(source, &store);
+/// let Step::Ready(edited) = operation.advance(&store)? else { unreachable!("all pages are here") };
+/// assert_eq!(edited.count(&store)?, 4);
+/// # Ok::<(), prolly::Error>(())
+/// ```
 pub trait Operation {
     /// What it results in. A walk or a comparison has its next result; it is run again for the one after.
     type Output;
@@ -73,6 +84,26 @@ operations! {
 }
 
 /// Gives pages later: a peer, a server, an object store.
+///
+/// ```
+/// use std::future::Future;
+/// use bytes::Bytes;
+/// use prolly::{AsyncSource, Cid, StoreError};
+///
+/// /// Has nothing, and says so.
+/// struct Nobody;
+///
+/// impl AsyncSource for Nobody {
+///     fn fetch(&self, cids: &[Cid]) -> impl Future<Output = Result<Vec<Option<Bytes>>, StoreError>> + Send {
+///         std::future::ready(Ok(vec![None; cids.len()]))
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let pages = Nobody.fetch(&[Cid::of(b"page")]).await;
+/// assert!(matches!(pages.as_deref(), Ok([None])));
+/// # });
+/// ```
 pub trait AsyncSource {
     /// Fetches pages, each in the place of its address. `None`: it has no such page. The bytes are not
     /// trusted: whoever asked checks their hashes.
@@ -138,12 +169,71 @@ type Answer = (Vec<Cid>, Result<Vec<Option<Bytes>>, StoreError>);
 
 impl<H: PageSource + PageSink, A: AsyncSource + Sync> Fetch<H, A> {
     /// Makes a driver: 64 pages in a request, 4 requests at once.
+    ///
+    /// ```
+    /// # use std::future::Future;
+    /// # use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// # use prolly::{AsyncSource, Cid, Config, Fetch, KeyRange, MemoryStore, PageSource};
+    /// # use prolly::{Scan, StoreError, Tree};
+    /// # struct Peer(MemoryStore, AtomicUsize);
+    /// # impl AsyncSource for Peer {
+    /// #     fn fetch(
+    /// #         &self,
+    /// #         cids: &[Cid],
+    /// #     ) -> impl Future<Output = Result<Vec<Option<bytes::Bytes>>, StoreError>> + Send {
+    /// #         self.1.fetch_add(1, Relaxed);
+    /// #         let pages = cids.iter().map(|cid| self.0.load(cid)).collect();
+    /// #         async { pages }
+    /// #     }
+    /// # }
+    /// # async fn run() -> Result<(), prolly::Error> {
+    /// # let peer = Peer(MemoryStore::new(), AtomicUsize::new(0));
+    /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
+    /// # let tree = Tree::build(&peer.0, Config::default(), pairs)?;
+    /// # let here = MemoryStore::new();
+    /// let fetch = Fetch::new(&here, &peer);
+    /// assert!(fetch.here().is_empty(), "nothing is fetched before it is needed");
+    /// # let _ = (tree, Scan::new(tree, vec![KeyRange::all()]));
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();
+    /// ```
     #[must_use]
     pub const fn new(here: H, from: A) -> Self {
         Self { here, from, batch: 64, in_flight: 4 }
     }
 
     /// Sets how many pages a request asks for at most; at least 1.
+    ///
+    /// ```
+    /// # use std::future::Future;
+    /// # use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// # use prolly::{AsyncSource, Cid, Config, Fetch, KeyRange, MemoryStore, PageSource};
+    /// # use prolly::{Scan, StoreError, Tree};
+    /// # struct Peer(MemoryStore, AtomicUsize);
+    /// # impl AsyncSource for Peer {
+    /// #     fn fetch(
+    /// #         &self,
+    /// #         cids: &[Cid],
+    /// #     ) -> impl Future<Output = Result<Vec<Option<bytes::Bytes>>, StoreError>> + Send {
+    /// #         self.1.fetch_add(1, Relaxed);
+    /// #         let pages = cids.iter().map(|cid| self.0.load(cid)).collect();
+    /// #         async { pages }
+    /// #     }
+    /// # }
+    /// # async fn run() -> Result<(), prolly::Error> {
+    /// # let peer = Peer(MemoryStore::new(), AtomicUsize::new(0));
+    /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
+    /// # let tree = Tree::build(&peer.0, Config::default(), pairs)?;
+    /// # let here = MemoryStore::new();
+    /// let fetch = Fetch::new(&here, &peer).batch(1);
+    /// let mut scan = Scan::new(tree, vec![KeyRange::all()]);
+    /// while fetch.run(&mut scan).await?.is_some() {}
+    /// assert_eq!(peer.1.load(Relaxed), here.len(), "as many requests as pages");
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();
+    /// ```
     #[must_use]
     pub const fn batch(mut self, pages: usize) -> Self {
         self.batch = if pages == 0 { 1 } else { pages };
@@ -151,6 +241,36 @@ impl<H: PageSource + PageSink, A: AsyncSource + Sync> Fetch<H, A> {
     }
 
     /// Sets how many requests are under way at once at most; at least 1.
+    ///
+    /// ```
+    /// # use std::future::Future;
+    /// # use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// # use prolly::{AsyncSource, Cid, Config, Fetch, KeyRange, MemoryStore, PageSource};
+    /// # use prolly::{Scan, StoreError, Tree};
+    /// # struct Peer(MemoryStore, AtomicUsize);
+    /// # impl AsyncSource for Peer {
+    /// #     fn fetch(
+    /// #         &self,
+    /// #         cids: &[Cid],
+    /// #     ) -> impl Future<Output = Result<Vec<Option<bytes::Bytes>>, StoreError>> + Send {
+    /// #         self.1.fetch_add(1, Relaxed);
+    /// #         let pages = cids.iter().map(|cid| self.0.load(cid)).collect();
+    /// #         async { pages }
+    /// #     }
+    /// # }
+    /// # async fn run() -> Result<(), prolly::Error> {
+    /// # let peer = Peer(MemoryStore::new(), AtomicUsize::new(0));
+    /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
+    /// # let tree = Tree::build(&peer.0, Config::default(), pairs)?;
+    /// # let here = MemoryStore::new();
+    /// let fetch = Fetch::new(&here, &peer).batch(1).in_flight(1);
+    /// let mut scan = Scan::new(tree, vec![KeyRange::all()]);
+    /// while fetch.run(&mut scan).await?.is_some() {}
+    /// assert_eq!(here.len(), peer.0.len(), "one after another, all pages came");
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();
+    /// ```
     #[must_use]
     pub const fn in_flight(mut self, requests: usize) -> Self {
         self.in_flight = if requests == 0 { 1 } else { requests };
@@ -158,12 +278,73 @@ impl<H: PageSource + PageSink, A: AsyncSource + Sync> Fetch<H, A> {
     }
 
     /// Returns where pages are put.
+    ///
+    /// ```
+    /// # use std::future::Future;
+    /// # use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// # use prolly::{AsyncSource, Cid, Config, Fetch, KeyRange, MemoryStore, PageSource};
+    /// # use prolly::{Scan, StoreError, Tree};
+    /// # struct Peer(MemoryStore, AtomicUsize);
+    /// # impl AsyncSource for Peer {
+    /// #     fn fetch(
+    /// #         &self,
+    /// #         cids: &[Cid],
+    /// #     ) -> impl Future<Output = Result<Vec<Option<bytes::Bytes>>, StoreError>> + Send {
+    /// #         self.1.fetch_add(1, Relaxed);
+    /// #         let pages = cids.iter().map(|cid| self.0.load(cid)).collect();
+    /// #         async { pages }
+    /// #     }
+    /// # }
+    /// # async fn run() -> Result<(), prolly::Error> {
+    /// # let peer = Peer(MemoryStore::new(), AtomicUsize::new(0));
+    /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
+    /// # let tree = Tree::build(&peer.0, Config::default(), pairs)?;
+    /// # let here = MemoryStore::new();
+    /// let fetch = Fetch::new(here, &peer);
+    /// fetch.run(&mut Scan::new(tree, vec![KeyRange::all()])).await?;
+    /// assert!(fetch.here().contains(&tree.root)?);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();
+    /// ```
     pub const fn here(&self) -> &H {
         &self.here
     }
 
     /// Runs an operation to its result, or to its next one. After an error it can be run again: it goes
     /// on from where it is.
+    ///
+    /// ```
+    /// # use std::future::Future;
+    /// # use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// # use prolly::{AsyncSource, Cid, Config, Fetch, KeyRange, MemoryStore, PageSource};
+    /// # use prolly::{Scan, StoreError, Tree};
+    /// # struct Peer(MemoryStore, AtomicUsize);
+    /// # impl AsyncSource for Peer {
+    /// #     fn fetch(
+    /// #         &self,
+    /// #         cids: &[Cid],
+    /// #     ) -> impl Future<Output = Result<Vec<Option<bytes::Bytes>>, StoreError>> + Send {
+    /// #         self.1.fetch_add(1, Relaxed);
+    /// #         let pages = cids.iter().map(|cid| self.0.load(cid)).collect();
+    /// #         async { pages }
+    /// #     }
+    /// # }
+    /// # async fn run() -> Result<(), prolly::Error> {
+    /// # let peer = Peer(MemoryStore::new(), AtomicUsize::new(0));
+    /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
+    /// # let tree = Tree::build(&peer.0, Config::default(), pairs)?;
+    /// # let here = MemoryStore::new();
+    /// let fetch = Fetch::new(&here, &peer);
+    /// let (mut scan, mut pairs) = (Scan::new(tree, vec![KeyRange::all()]), 0);
+    /// while let Some(run) = fetch.run(&mut scan).await? {
+    ///     pairs += run.len();
+    /// }
+    /// assert_eq!(pairs, 1_000);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::Missing`]: the source has not a page that the tree needs. [`Error::Page`]: it gave

@@ -29,12 +29,31 @@ pub struct Get {
 
 impl Get {
     /// Begins to look for a key.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Get, Value};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut get = Get::new(tree, "b");
+    /// assert_eq!(get.step(&store)?.complete()?, Some(Value::Inline("2".into())));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn new(tree: Tree, key: impl Into<Bytes>) -> Self {
         Self { tree, key: key.into() }
     }
 
     /// Looks on, from the root: pages already there are soon passed again.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Get, Step};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut get = Get::new(tree, "x");
+    /// assert_eq!(get.step(&MemoryStore::new())?, Step::Missing(vec![tree.root]));
+    /// assert_eq!(get.step(&store)?, Step::Ready(None));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed, or a page is damaged.

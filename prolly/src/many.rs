@@ -36,6 +36,16 @@ pub struct GetMany {
 
 impl GetMany {
     /// Begins to look for keys, which may come in any order and more than once.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, GetMany, Value};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut get = GetMany::new(tree, ["c", "c"]);
+    /// let found = get.step(&store)?.complete()?;
+    /// assert_eq!(found, vec![Some(Value::Inline("3".into())); 2]);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn new<K: Into<Bytes>>(tree: Tree, keys: impl IntoIterator<Item = K>) -> Self {
         let keys: Vec<Bytes> = keys.into_iter().map(Into::into).collect();
@@ -46,6 +56,16 @@ impl GetMany {
     }
 
     /// Looks on. The values are in the order in which the keys were asked for; `None`: not there.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, GetMany, Step, Value};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut get = GetMany::new(tree, ["a", "x"]);
+    /// assert_eq!(get.step(&MemoryStore::new())?, Step::Missing(vec![tree.root]));
+    /// assert_eq!(get.step(&store)?, Step::Ready(vec![Some(Value::Inline("1".into())), None]));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed, or a page is damaged.
@@ -94,6 +114,15 @@ pub struct SelectMany {
 
 impl SelectMany {
     /// Begins to look for the pairs at some places; the first one is at 0.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, SelectMany};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let found = SelectMany::new(tree, vec![1, 1, 9]).step(&store)?.complete()?;
+    /// assert_eq!(found.len(), 1, "one place twice, and one behind the end");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn new(tree: Tree, mut places: Vec<u64>) -> Self {
         places.sort_unstable();
@@ -103,6 +132,16 @@ impl SelectMany {
 
     /// Looks on, from the root: pages already there are soon passed again. The pairs are in the order
     /// of their keys, each once.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, SelectMany, Step, Value};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut select = SelectMany::new(tree, vec![2]);
+    /// assert_eq!(select.step(&MemoryStore::new())?, Step::Missing(vec![tree.root]));
+    /// assert_eq!(select.step(&store)?, Step::Ready(vec![("c".into(), Value::Inline("3".into()))]));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed, or a page is damaged.
@@ -190,12 +229,31 @@ pub struct Sample {
 
 impl Sample {
     /// Begins to draw; all pairs if there are not so many.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Sample};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let drawn = Sample::new(tree, 7, 2).step(&store)?.complete()?;
+    /// assert_eq!(drawn, Sample::new(tree, 7, 2).step(&store)?.complete()?, "the same seed, the same pairs");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub const fn new(tree: Tree, seed: u64, amount: usize) -> Self {
         Self { tree, seed, amount, drawn: None }
     }
 
     /// Draws on. The pairs are in the order of their keys.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Sample, Step};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut sample = Sample::new(tree, 7, 100);
+    /// assert_eq!(sample.step(&MemoryStore::new())?, Step::Missing(vec![tree.root]));
+    /// assert_eq!(sample.step(&store)?.complete()?.len(), 3, "there are no more");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed, or a page is damaged.

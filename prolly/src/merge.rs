@@ -44,6 +44,19 @@ pub struct Union<R> {
 impl<R: FnMut(&[u8], Bytes, Bytes) -> Bytes> Union<R> {
     /// Begins the union. The resolver is given the key and both values.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Error, Union};
+    /// # let store = MemoryStore::new();
+    /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+    /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
+    ///
+    /// assert!(Union::new(left, right, |_key, ours, theirs| ours.max(theirs)).is_ok());
+    /// let other = Tree::empty(&store, Config { key_max: 100, ..Config::default() })?;
+    /// let refused = Union::new(left, other, |_key, ours, theirs| ours.max(theirs));
+    /// assert!(matches!(refused, Err(Error::ConfigMismatch)));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::ConfigMismatch`]: the trees have different configurations.
     pub fn new(left: Tree, right: Tree, resolve: R) -> Result<Self, Error> {
@@ -53,6 +66,18 @@ impl<R: FnMut(&[u8], Bytes, Bytes) -> Bytes> Union<R> {
     }
 
     /// Goes on. The sink is the store of the left tree; the union's new pages go there.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Union};
+    /// # let store = MemoryStore::new();
+    /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
+    /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
+    ///
+    /// let mut union = Union::new(left, right, |_key, ours, theirs| ours.max(theirs))?;
+    /// let both = union.step(&store, &store)?.complete()?;
+    /// assert_eq!(both.rank(&store, b"c")?, 2, "a and b come before it");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A store failed, or a page is damaged.

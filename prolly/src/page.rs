@@ -26,6 +26,16 @@ use crate::cid::Cid;
 use crate::config::{BRANCH_PAIR_BYTES, Config, MAX_PAGE_BYTES};
 
 /// A page that passed the strict decoder. Cheap to clone.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, PageSource, Value};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+/// assert_eq!((page.level(), page.len()), (0, 3), "a leaf of three pairs");
+/// assert_eq!((page.key(2), page.value(2)), (&b"c"[..], Some(Value::Inline("3".into()))));
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Page(Arc<Decoded>);
 
@@ -111,42 +121,107 @@ impl Page {
     }
 
     /// Returns the address.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(*page.cid(), tree.root);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn cid(&self) -> &Cid {
         &self.0.cid
     }
 
     /// Returns the encoding.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource, Cid};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(Cid::of(page.bytes()), tree.root);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.0.bytes
     }
 
     /// Returns the level: 0 for a leaf.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
+    /// # let tree = Tree::build(&store, Config::default(), pairs)?;
+    /// let Some(root) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(root.level(), 1, "one level of branches above the leaves");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn level(&self) -> u8 {
         self.0.level
     }
 
     /// Returns how many pairs a leaf holds, or how many children a branch has.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(page.len(), 3);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.behind.len()
     }
 
     /// Tells whether this is the page of the empty tree.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// let tree = Tree::empty(&store, Config::default())?;
+    /// assert_eq!(store.page(&tree.root)?.map(|page| page.is_empty()), Some(true));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.behind.is_empty()
     }
 
     /// Returns how many pairs are in the leaves below, or in this leaf.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
+    /// # let tree = Tree::build(&store, Config::default(), pairs)?;
+    /// let Some(root) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(root.count(), 1_000);
+    /// assert!(root.len() < 100, "of so few children");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.count
     }
 
     /// Returns the bytes of pairs, as the boundary rule reckons them.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(page.payload(), 12, "three keys and values of one byte, each behind a head of one byte");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn payload(&self) -> usize {
         self.0.longest.payload as usize
@@ -170,6 +245,15 @@ impl Page {
     }
 
     /// Returns the key of a pair, or the last key of a child.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(page.key(1), b"b");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Panics
     /// There are not that many.
@@ -267,6 +351,15 @@ impl Page {
 
     /// Returns a value of a leaf, sharing the page's memory. `None` in a branch.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource, Value};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(page.value(1), Some(Value::Inline("2".into())));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// There are not that many.
     #[must_use]
@@ -281,6 +374,15 @@ impl Page {
     }
 
     /// Returns a value of a leaf, borrowed from it. `None` in a branch.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource, ValueRef};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!(page.value_ref(1), Some(ValueRef::Inline(b"2")));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Panics
     /// There are not that many.
@@ -306,6 +408,17 @@ impl Page {
 
     /// Returns the address of a child of a branch. `None` in a leaf.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
+    /// # let tree = Tree::build(&store, Config::default(), pairs)?;
+    /// let Some(root) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// let Some(cid) = root.child(0) else { unreachable!("it is a branch") };
+    /// assert_eq!(store.page(&cid)?.map(|leaf| leaf.level()), Some(0));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// There are not that many.
     #[must_use]
@@ -320,6 +433,17 @@ impl Page {
     }
 
     /// Checks the page against the limits of a configuration.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource, PageError};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert!(page.within(&tree.config).is_ok());
+    /// let strict = Config { key_max: 0, ..tree.config };
+    /// assert!(matches!(page.within(&strict), Err(PageError::Limit { len: 1, limit: 0, .. })));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A key, a value or the page is too long; or a value should not be out of line.

@@ -36,6 +36,16 @@ impl Tree {
 
     /// Iterates over the pairs in any of these ranges, in order. Costs the pages on the way to the
     /// ranges and under them, each once.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let ends = vec![KeyRange::point(b"c"), KeyRange::point(b"a")];
+    /// let pairs = tree.ranges(&store, ends).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(pairs, [("a".into(), "1".into()), ("c".into(), "3".into())]);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     pub fn ranges<S: PageSource>(&self, source: S, ranges: Vec<KeyRange>) -> Pairs<S> {
         Pairs::new(Scan::new(*self, ranges), source)
     }
@@ -56,18 +66,53 @@ impl Tree {
 
     /// Iterates over the pairs whose keys begin with one of these prefixes, in order. The prefixes
     /// may come in any order. Costs the pages that hold them, each once.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// let tree = Tree::build(&store, Config::default(), [("n1", ""), ("r1", ""), ("w1", "")])?;
+    /// assert_eq!(tree.prefixes(&store, vec![*b"w", *b"n"]).count(), 2);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     pub fn prefixes<S: PageSource, const N: usize>(&self, source: S, prefixes: Vec<[u8; N]>) -> Pairs<S> {
         Pairs::new(Scan::prefixes(*self, prefixes), source)
     }
 
     /// Iterates over the pairs in any of these ranges, in order, many at once: the quickest way to
     /// look at all. Costs the pages on the way to the ranges and under them, each once.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut pairs = 0;
+    /// for run in tree.runs(&store, vec![KeyRange::all()]) {
+    ///     pairs += run?.len();
+    /// }
+    /// assert_eq!(pairs, 3);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     pub fn runs<S: PageSource>(&self, source: S, ranges: Vec<KeyRange>) -> Runs<S> {
         Runs { scan: Scan::new(*self, ranges), source }
     }
 }
 
 /// Iterates over pairs of a tree. After an error it ends.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, Error};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// for pair in tree.range(&store, "b"..="b") {
+///     let (key, value) = pair?;
+///     assert_eq!((key, value), ("b".into(), "2".into()));
+/// }
+/// // What a store lacks comes as an error, and then the end.
+/// let mut lacking = tree.range::<_, &str>(MemoryStore::new(), ..);
+/// assert!(matches!(lacking.next(), Some(Err(Error::Missing(cid))) if cid == tree.root));
+/// assert!(lacking.next().is_none());
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Pairs<S> {
     scan: Scan,
@@ -77,11 +122,32 @@ pub struct Pairs<S> {
 
 impl<S> Pairs<S> {
     /// Iterates over what a walk has left.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Pairs, Scan};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let scan = Scan::new(tree, vec![KeyRange::all()]);
+    /// assert_eq!(Pairs::new(scan, &store).count(), 3);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     pub const fn new(scan: Scan, source: S) -> Self {
         Self { scan, source, run: None }
     }
 
     /// Iterates over what is left from its other end.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut pairs = tree.range::<_, &str>(&store, ..);
+    /// assert_eq!(pairs.next().transpose()?, Some(("a".into(), "1".into())));
+    /// let mut left = pairs.reversed();
+    /// assert_eq!(left.next().transpose()?, Some(("c".into(), "3".into())));
+    /// assert_eq!(left.count(), 1, "what was taken does not come again");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn reversed(self) -> Self {
         let reversed = !self.scan.is_reversed();
@@ -146,6 +212,15 @@ impl<S: PageSource> Iterator for Pairs<S> {
 }
 
 /// Iterates over pairs of a tree, those of one leaf at once. After an error it ends.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, KeyRange, Run};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// let runs = tree.runs(&store, vec![KeyRange::all()]).collect::<Result<Vec<Run>, _>>()?;
+/// assert_eq!(runs.iter().map(Run::len).sum::<usize>(), 3);
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Runs<S> {
     scan: Scan,
@@ -154,6 +229,16 @@ pub struct Runs<S> {
 
 impl<S> Runs<S> {
     /// Iterates over what is left from its other end.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut runs = tree.runs(&store, vec![KeyRange::all()]).reversed();
+    /// let Some(run) = runs.next().transpose()? else { unreachable!("there are pairs") };
+    /// assert_eq!(run.iter().next().map(|(key, _)| key), Some(&b"c"[..]));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn reversed(self) -> Self {
         Self { scan: self.scan.reversed(), source: self.source }

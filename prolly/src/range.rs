@@ -5,6 +5,12 @@ use std::ops::{Bound, Range, RangeBounds};
 use bytes::Bytes;
 
 /// The keys from one (included) up to another (excluded); without an upper end, all from the first.
+///
+/// ```
+/// use prolly::KeyRange;
+/// let range = KeyRange { from: "b".into(), to: Some("d".into()) };
+/// assert!(range.contains(b"b") && range.contains(b"czz") && !range.contains(b"d"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
     /// The least key that belongs to it.
@@ -15,12 +21,23 @@ pub struct KeyRange {
 
 impl KeyRange {
     /// Returns the range of all keys.
+    ///
+    /// ```
+    /// use prolly::KeyRange;
+    /// assert!(KeyRange::all().contains(b"") && KeyRange::all().contains(b"\xff\xff"));
+    /// ```
     #[must_use]
     pub const fn all() -> Self {
         Self { from: Bytes::new(), to: None }
     }
 
     /// Returns the range of a single key.
+    ///
+    /// ```
+    /// use prolly::KeyRange;
+    /// let range = KeyRange::point(b"well");
+    /// assert!(range.contains(b"well") && !range.contains(b"wells"));
+    /// ```
     #[must_use]
     pub fn point(key: &[u8]) -> Self {
         Self { from: Bytes::copy_from_slice(key), to: Some(successor(key)) }
@@ -44,6 +61,13 @@ impl KeyRange {
     }
 
     /// Returns the range between any two bounds.
+    ///
+    /// ```
+    /// use prolly::KeyRange;
+    /// let range = KeyRange::new(&("b"..="d"));
+    /// assert!(range.contains(b"d") && !range.contains(b"d1"));
+    /// assert_eq!(KeyRange::new::<&str>(&..), KeyRange::all());
+    /// ```
     #[must_use]
     pub fn new<K: AsRef<[u8]>>(bounds: &impl RangeBounds<K>) -> Self {
         let copy = |key: &K| Bytes::copy_from_slice(key.as_ref());
@@ -61,12 +85,25 @@ impl KeyRange {
     }
 
     /// Tells whether a key belongs to the range.
+    ///
+    /// ```
+    /// use prolly::KeyRange;
+    /// let ways = KeyRange::prefix(b"way/");
+    /// assert!(ways.contains(b"way/7"));
+    /// assert!(!ways.contains(b"node/7"));
+    /// ```
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {
         &self.from[..] <= key && !self.ends_before(key)
     }
 
     /// Tells whether no key belongs to the range.
+    ///
+    /// ```
+    /// use prolly::KeyRange;
+    /// assert!(KeyRange::new(&("d".."b")).is_empty());
+    /// assert!(!KeyRange::point(b"").is_empty(), "no bytes are a key too");
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.to.as_ref().is_some_and(|to| *to <= self.from)

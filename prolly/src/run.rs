@@ -7,6 +7,18 @@ use bytes::Bytes;
 use crate::page::{Page, PairRefs, Value, ValueRef};
 
 /// Pairs that stand side by side in one leaf, in the order in which they are walked over.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
+///     unreachable!("there are pairs")
+/// };
+/// let keys: Vec<_> = run.iter().map(|(key, _)| key).collect();
+/// assert_eq!(keys, [b"a", b"b", b"c"]);
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Run {
     page: Page,
@@ -20,12 +32,34 @@ impl Run {
     }
 
     /// Returns how many pairs there are; never 0.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
+    ///     unreachable!("there are pairs")
+    /// };
+    /// assert_eq!(run.len(), 3);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.pairs.len()
     }
 
     /// Tells whether all pairs were taken.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
+    ///     unreachable!("there are pairs")
+    /// };
+    /// assert!(!run.is_empty());
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
@@ -51,6 +85,17 @@ impl Run {
     }
 
     /// Iterates over keys and values, each sharing the leaf's memory.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Value};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
+    ///     unreachable!("there are pairs")
+    /// };
+    /// assert_eq!(run.pairs().nth(1), Some(("b".into(), Value::Inline("2".into()))));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = (Bytes, Value)> + '_ {
         self.places().map(|index| self.pair(index))
     }
@@ -80,6 +125,19 @@ impl Run {
 }
 
 /// Iterates over the pairs of a run, borrowed from their leaf.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, KeyRange, ValueRef};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
+///     unreachable!("there are pairs")
+/// };
+/// let mut left = run.iter();
+/// assert_eq!(left.next(), Some((&b"a"[..], ValueRef::Inline(b"1"))));
+/// assert_eq!(left.len(), 2);
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct RunIter<'a> {
     pairs: PairRefs<'a>,

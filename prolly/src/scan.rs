@@ -74,6 +74,17 @@ impl Turn {
 
 impl Scan {
     /// Begins to walk. The ranges may overlap and come in any order.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let overlapping = vec![KeyRange::new(&("b"..)), KeyRange::new(&("a".."c"))];
+    /// let mut scan = Scan::new(tree, overlapping);
+    /// let Some(run) = scan.step(&store)?.complete()? else { unreachable!("there are pairs") };
+    /// assert_eq!(run.len(), 3, "each pair once");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn new(tree: Tree, ranges: Vec<KeyRange>) -> Self {
         Self::over(tree, Ranges::any(ranges), false)
@@ -81,6 +92,19 @@ impl Scan {
 
     /// Begins to walk over all keys that begin with one of these prefixes, which may come in any
     /// order. Takes less memory than a range for each.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Scan};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut scan = Scan::prefixes(tree, vec![*b"c", *b"a"]);
+    /// let mut keys = Vec::new();
+    /// while let Some(run) = scan.step(&store)?.complete()? {
+    ///     keys.extend(run.pairs().map(|(key, _)| key));
+    /// }
+    /// assert_eq!(keys, ["a", "c"]);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn prefixes<const N: usize>(tree: Tree, prefixes: Vec<[u8; N]>) -> Self {
         Self::over(tree, Ranges::prefixes(prefixes), false)
@@ -145,6 +169,17 @@ impl Scan {
 
     /// Goes on with a walk that was written down.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let saved = Scan::new(tree, vec![KeyRange::point(b"b")]).save()?;
+    /// let mut scan = Scan::resume(&saved)?;
+    /// assert_eq!(scan.step(&store)?.complete()?.map(|run| run.len()), Some(1));
+    /// assert!(Scan::resume(b"something else").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// These are not the bytes of a walk.
     pub fn resume(bytes: &[u8]) -> Result<Self, SavedError> {
@@ -152,18 +187,48 @@ impl Scan {
     }
 
     /// Returns the tree that is walked over.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(*Scan::new(tree, vec![KeyRange::all()]).tree(), tree);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub const fn tree(&self) -> &Tree {
         &self.tree
     }
 
     /// Tells whether the walk goes from the greatest key to the least.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let scan = Scan::new(tree, vec![KeyRange::all()]);
+    /// assert!(!scan.is_reversed());
+    /// assert!(scan.reversed().is_reversed());
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub const fn is_reversed(&self) -> bool {
         self.reversed
     }
 
     /// Walks on to the next run of pairs; `None` at the end.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan, Step};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut scan = Scan::new(tree, vec![KeyRange::all()]);
+    /// // A source that lacks pages is told which; the walk goes on when they are there.
+    /// assert!(matches!(scan.step(&MemoryStore::new())?, Step::Missing(cids) if cids == [tree.root]));
+    /// assert!(matches!(scan.step(&store)?, Step::Ready(Some(run)) if run.len() == 3));
+    /// assert!(matches!(scan.step(&store)?, Step::Ready(None)));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed, or a page is damaged.

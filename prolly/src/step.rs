@@ -18,6 +18,20 @@ use crate::store::PageSource;
 pub const MAX_FRONTIER: usize = 1024;
 
 /// How far an operation came.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, Get, Step};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// let mut get = Get::new(tree, "a");
+/// match get.step(&MemoryStore::new())? {
+///     Step::Ready(_) => unreachable!("nothing is here"),
+///     // Whoever drives the operation fetches these pages, and steps again.
+///     Step::Missing(cids) => assert_eq!(cids, [tree.root]),
+/// }
+/// assert!(matches!(get.step(&store)?, Step::Ready(Some(_))));
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<T> {
     /// It has its result, or its next one.
@@ -28,6 +42,11 @@ pub enum Step<T> {
 
 impl<T> Step<T> {
     /// Changes the result, if there is one.
+    ///
+    /// ```
+    /// use prolly::Step;
+    /// assert_eq!(Step::Ready(20).map(|count| count + 1), Step::Ready(21));
+    /// ```
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Step<U> {
         match self {
             Self::Ready(result) => Step::Ready(change(result)),
@@ -36,6 +55,14 @@ impl<T> Step<T> {
     }
 
     /// Takes the result where every page must be at hand.
+    ///
+    /// ```
+    /// use prolly::{Cid, Error, Step};
+    /// assert_eq!(Step::Ready(20).complete()?, 20);
+    /// let lacking = Step::<u64>::Missing(vec![Cid::of(b"page")]);
+    /// assert!(matches!(lacking.complete(), Err(Error::Missing(cid)) if cid == Cid::of(b"page")));
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Missing`]: a page was not.

@@ -24,6 +24,16 @@ use crate::value::ReadValue;
 ///
 /// The methods here need all pages at hand and fail with [`Error::Missing`] where one is not. The
 /// operations they drive ([`Get`](crate::Get), [`Scan`](crate::Scan), [`Diff`], [`Edit`], [`Union`]) can wait.
+///
+/// ```
+/// use prolly::{Config, MemoryStore, Tree};
+/// let store = MemoryStore::new();
+/// let tree = Tree::build(&store, Config::default(), [("well", "deep")])?;
+/// let edited = tree.edit(&store, [("mill", Some("old"))])?;
+/// assert_eq!((tree.count(&store)?, edited.count(&store)?), (1, 2));
+/// assert_eq!(edited.edit(&store, [("mill", None::<&str>)])?, tree, "the same pairs, the same tree");
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tree {
     /// The limits that decide where pages end.
@@ -34,12 +44,29 @@ pub struct Tree {
 
 impl Tree {
     /// Names a tree.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let again = Tree::new(Config::default(), tree.root);
+    /// assert_eq!(again.get(&store, b"a")?, Some("1".into()));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub const fn new(config: Config, root: Cid) -> Self {
         Self { config, root }
     }
 
     /// Makes the tree without pairs.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// let tree = Tree::empty(&store, Config::default())?;
+    /// assert_eq!(tree.count(&store)?, 0);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The configuration allows no trees, or the store failed.
@@ -53,6 +80,17 @@ impl Tree {
 
     /// Builds a tree from pairs in ascending order of their keys. See [`Builder`] for pairs that
     /// come one by one.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Error};
+    /// # let store = MemoryStore::new();
+    /// let pairs = [("brook", "cold"), ("well", "deep")];
+    /// let tree = Tree::build(&store, Config::default(), pairs)?;
+    /// assert_eq!(tree.count(&store)?, 2);
+    /// let unsorted = Tree::build(&store, Config::default(), pairs.into_iter().rev());
+    /// assert!(matches!(unsorted, Err(Error::Unsorted { index: 1 })));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The keys do not ascend, a key or value is too long, or the store failed.
@@ -75,6 +113,15 @@ impl Tree {
 
     /// Returns the value of a key. Costs one page per level.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(tree.get(&store, b"b")?, Some("2".into()));
+    /// assert_eq!(tree.get(&store, b"x")?, None);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A page is missing or damaged, or the store failed. So for every method below.
     pub fn get<S: PageSource + ?Sized>(&self, source: &S, key: &[u8]) -> Result<Option<Bytes>, Error> {
@@ -86,6 +133,14 @@ impl Tree {
 
     /// Returns how many pairs there are. Costs the top page.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(tree.count(&store)?, 3);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn count<S: PageSource + ?Sized>(&self, source: &S) -> Result<u64, Error> {
@@ -95,6 +150,15 @@ impl Tree {
 
     /// Returns how many pairs have a key less than this one. Costs one page per level.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(tree.rank(&store, b"b")?, 1);
+    /// assert_eq!(tree.rank(&store, b"bb")?, 2, "the key need not be there");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn rank<S: PageSource + ?Sized>(&self, source: &S, key: &[u8]) -> Result<u64, Error> {
@@ -103,6 +167,15 @@ impl Tree {
 
     /// Returns the pair at a place in the order of keys; the first one is at 0. Costs one page per
     /// level.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(tree.select(&store, 1)?, Some(("b".into(), "2".into())));
+    /// assert_eq!(tree.select(&store, 3)?, None);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`get`](Self::get).
@@ -135,6 +208,14 @@ impl Tree {
 
     /// Returns the first pair. Costs one page per level.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(tree.first(&store)?, Some(("a".into(), "1".into())));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn first<S: PageSource + ?Sized>(&self, source: &S) -> Result<Option<(Bytes, Bytes)>, Error> {
@@ -142,6 +223,14 @@ impl Tree {
     }
 
     /// Returns the last pair. Costs one page per level.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(tree.last(&store)?, Some(("c".into(), "3".into())));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`get`](Self::get).
@@ -153,6 +242,17 @@ impl Tree {
     }
 
     /// Puts values under keys, or removes the keys given with `None`; returns the new tree.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let edited = tree.edit(&store, [("a", None), ("b", Some("4"))])?;
+    /// assert_eq!(edited.get(&store, b"a")?, None);
+    /// assert_eq!(edited.get(&store, b"b")?, Some("4".into()));
+    /// assert_eq!(tree.get(&store, b"a")?, Some("1".into()), "the tree before is still there");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`get`](Self::get), or a key or value is too long.
@@ -172,6 +272,20 @@ impl Tree {
     /// Iterates over what differs between this tree (left) and another (right). Costs the pages that
     /// only one of them has.
     ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Value};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let edited = tree.edit(&store, [("b", Some("4"))])?;
+    /// for change in tree.diff(&edited, &store)? {
+    ///     let change = change?;
+    ///     assert_eq!(change.key, "b");
+    ///     assert_eq!(change.right, Some(Value::Inline("4".into())));
+    /// }
+    /// assert_eq!(tree.diff(&edited, &store)?.count(), 1);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::ConfigMismatch`]: the trees have different configurations.
     pub fn diff<S: PageSource>(&self, other: &Self, source: S) -> Result<Changes<S>, Error> {
@@ -179,6 +293,17 @@ impl Tree {
     }
 
     /// Returns the union of this tree and another. See [`Union`] for the resolver.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let other = Tree::build(&store, Config::default(), [("c", "5"), ("d", "6")])?;
+    /// let both = tree.union(&other, &store, &store, |_key, ours, theirs| ours.max(theirs))?;
+    /// assert_eq!(both.count(&store)?, 4);
+    /// assert_eq!(both.get(&store, b"c")?, Some("5".into()));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`get`](Self::get), or [`Error::ConfigMismatch`].
@@ -199,6 +324,17 @@ impl Tree {
 
 /// Reads a value wherever it lives.
 ///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, Get, Value, read};
+/// # let store = MemoryStore::new();
+/// let long = vec![7; 20_000];
+/// let tree = Tree::build(&store, Config::default(), [("a", &long)])?;
+/// let value = Get::new(tree, "a").step(&store)?.complete()?;
+/// let Some(value @ Value::Linked(20_000, _)) = value else { unreachable!("it is too long for a leaf") };
+/// assert_eq!(read(&store, value)?, long);
+/// # Ok::<(), prolly::Error>(())
+/// ```
+///
 /// # Errors
 /// A page is missing or damaged, or the store failed.
 pub fn read<S: PageSource + ?Sized>(source: &S, value: Value) -> Result<Bytes, Error> {
@@ -209,6 +345,17 @@ pub fn read<S: PageSource + ?Sized>(source: &S, value: Value) -> Result<Bytes, E
 }
 
 /// Iterates over what differs between two trees. After an error it ends.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// let edited = tree.edit(&store, [("a", None), ("d", Some("4"))])?;
+/// let changes = tree.diff(&edited, &store)?.collect::<Result<Vec<_>, _>>()?;
+/// let keys: Vec<_> = changes.into_iter().map(|change| change.key).collect();
+/// assert_eq!(keys, ["a", "d"]);
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Changes<S> {
     diff: Diff,

@@ -117,6 +117,16 @@ impl Part {
 
 /// Reads a value, wherever it lives, in steps. Costs one page for every [`PART_BYTES`] of a long
 /// value, and one more for every [`FAN_OUT`] of these.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, Get, ReadValue};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", vec![7; 20_000])])?;
+/// let Some(value) = Get::new(tree, "a").step(&store)?.complete()? else { unreachable!("it is there") };
+/// let bytes = ReadValue::new(value).step(&store)?.complete()?;
+/// assert_eq!(bytes, vec![7; 20_000]);
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ReadValue {
     read: Vec<u8>,
@@ -126,6 +136,13 @@ pub struct ReadValue {
 
 impl ReadValue {
     /// Begins to read a value found in a leaf.
+    ///
+    /// ```
+    /// use prolly::{MemoryStore, ReadValue, Step, Value};
+    /// let mut read = ReadValue::new(Value::Inline("deep".into()));
+    /// assert_eq!(read.step(&MemoryStore::new())?, Step::Ready("deep".into()), "no page is needed");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn new(value: Value) -> Self {
         let (inline, left) = match value {
@@ -136,6 +153,18 @@ impl ReadValue {
     }
 
     /// Reads on.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Get, ReadValue, Step, Value};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", vec![7; 20_000])])?;
+    /// let Some(value) = Get::new(tree, "a").step(&store)?.complete()? else { unreachable!("it is there") };
+    /// let Value::Linked(20_000, top) = value else { unreachable!("it is too long for a leaf") };
+    /// let mut read = ReadValue::new(value);
+    /// assert_eq!(read.step(&MemoryStore::new())?, Step::Missing(vec![top]));
+    /// assert_eq!(read.step(&store)?.complete()?.len(), 20_000);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed, or a page is not what the value's length promises.

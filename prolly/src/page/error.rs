@@ -5,6 +5,17 @@ use crate::cid::Cid;
 use crate::config::MAX_PAGE_BYTES;
 
 /// Bytes that are not a page, or not the page that a link promised.
+///
+/// ```
+/// use prolly::{Cid, Page, PageError};
+/// let cid = Cid::of(b"what was asked for");
+/// match Page::verify(cid, "what came".into()) {
+///     Err(PageError::Hash { found }) => assert_eq!(found, Cid::of(b"what came")),
+///     other => panic!("{other:?}"),
+/// }
+/// let no_page = Page::verify(Cid::of(b"x"), "x".into());
+/// assert!(matches!(no_page, Err(PageError::Cbor(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PageError {

@@ -90,6 +90,16 @@ impl Page {
     }
 
     /// Returns the place of the first key that is not less.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
+    /// assert_eq!((page.lower_bound(b"b"), page.lower_bound(b"bb")), (1, 2));
+    /// assert_eq!(page.lower_bound(b"x"), page.len(), "all keys are less");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn lower_bound(&self, key: &[u8]) -> usize {

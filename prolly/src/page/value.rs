@@ -7,6 +7,20 @@ use crate::cbor::Reader;
 use crate::cid::Cid;
 
 /// A value as a leaf holds it.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, Get, Value};
+/// # let store = MemoryStore::new();
+/// let tree = Tree::build(&store, Config::default(), [("long", vec![7; 9_000]), ("short", vec![7])])?;
+/// for key in ["long", "short"] {
+///     match Get::new(tree, key).step(&store)?.complete()? {
+///         Some(Value::Inline(bytes)) => assert_eq!((key, &bytes[..]), ("short", &[7][..])),
+///         Some(Value::Linked(len, _top)) => assert_eq!((key, len), ("long", 9_000)),
+///         None => unreachable!("both are there"),
+///     }
+/// }
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// The bytes themselves.
@@ -16,6 +30,18 @@ pub enum Value {
 }
 
 /// A value as a leaf holds it, borrowed from the leaf.
+///
+/// ```
+/// # use prolly::{Config, MemoryStore, Tree, KeyRange, ValueRef};
+/// # let store = MemoryStore::new();
+/// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+/// for run in tree.runs(&store, vec![KeyRange::point(b"b")]) {
+///     for (_key, value) in &run? {
+///         assert_eq!(value, ValueRef::Inline(b"2"));
+///     }
+/// }
+/// # Ok::<(), prolly::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueRef<'a> {
     /// The bytes themselves.
@@ -26,6 +52,12 @@ pub enum ValueRef<'a> {
 
 impl ValueRef<'_> {
     /// Returns the length of the value in bytes, wherever it lives.
+    ///
+    /// ```
+    /// use prolly::{Cid, ValueRef};
+    /// assert_eq!(ValueRef::Inline(b"deep").len(), 4);
+    /// assert_eq!(ValueRef::Linked(9_000, Cid::of(b"its top page")).len(), 9_000);
+    /// ```
     #[must_use]
     pub const fn len(&self) -> u64 {
         match self {
@@ -35,6 +67,11 @@ impl ValueRef<'_> {
     }
 
     /// Tells whether the value has no bytes.
+    ///
+    /// ```
+    /// use prolly::ValueRef;
+    /// assert!(ValueRef::Inline(b"").is_empty() && !ValueRef::Inline(b"1").is_empty());
+    /// ```
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0

@@ -49,9 +49,13 @@ const ENGINE_LOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// How a [`FjallStore`] is opened.
 ///
-/// ```no_run
-/// let store = prolly::FjallOptions { cache_bytes: 1 << 30, ..Default::default() }.open("village")?;
-/// # Ok::<(), prolly::StoreError>(())
+/// ```
+/// use prolly::FjallOptions;
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path().join("village");
+/// let store = FjallOptions { cache_bytes: 1 << 30, ..Default::default() }.open(&dir)?;
+/// assert_eq!(store.page_count()?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FjallOptions {
@@ -73,6 +77,17 @@ impl Default for FjallOptions {
 impl FjallOptions {
     /// Opens a store, making it if the directory is empty or absent.
     ///
+    /// ```
+    /// # use prolly::{Config, FjallStore, Tree, FjallOptions};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("village");
+    /// let store = FjallOptions { zstd_level: 3, ..FjallOptions::default() }.open(&dir)?;
+    /// let tree = Tree::build(&store, Config::default(), [("a", "1")])?;
+    /// assert_eq!(tree.count(&store)?, 1);
+    /// # drop::<FjallStore>(store);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`open_existing`](Self::open_existing), but an empty directory is none.
     pub fn open(&self, dir: impl AsRef<Path>) -> Result<FjallStore, StoreError> {
@@ -80,6 +95,17 @@ impl FjallOptions {
     }
 
     /// Opens a store that is there.
+    ///
+    /// ```
+    /// # use prolly::{FjallOptions, PageStore, StoreError};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("village");
+    /// let options = FjallOptions::default();
+    /// assert!(matches!(options.open_existing(&dir), Err(StoreError::NotAStore { .. })));
+    /// drop(options.open(&dir)?);
+    /// assert!(options.open_existing(&dir)?.roots()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`NotAStore`](StoreError::NotAStore): the directory is something else, and is left as it is.
@@ -131,6 +157,16 @@ struct Head {
 impl FjallStore {
     /// Opens a store with the default options, making it if the directory is empty or absent.
     ///
+    /// ```
+    /// # use prolly::{FjallStore, StoreError};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("village");
+    /// let store = FjallStore::open(&dir)?;
+    /// assert!(matches!(FjallStore::open(&dir), Err(StoreError::Locked { .. })), "it is open already");
+    /// # drop(store);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`FjallOptions::open`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
@@ -138,6 +174,16 @@ impl FjallStore {
     }
 
     /// Opens a store that is there, with the default options.
+    ///
+    /// ```
+    /// # use prolly::{FjallStore};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("village");
+    /// assert!(FjallStore::open_existing(&dir).is_err(), "nothing is there");
+    /// drop(FjallStore::open(&dir)?);
+    /// assert!(FjallStore::open_existing(&dir).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`FjallOptions::open_existing`].
@@ -148,6 +194,15 @@ impl FjallStore {
     /// Returns how many bytes of the disk the directory takes: all that is allocated to its files,
     /// the engine's journals included. Costs a look at every file.
     ///
+    /// ```
+    /// # use prolly::{FjallStore};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("village");
+    /// let store = FjallStore::open(&dir)?;
+    /// assert!(store.disk_bytes()? > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The directory cannot be read.
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
@@ -155,6 +210,17 @@ impl FjallStore {
     }
 
     /// Returns how many pages the engine holds. Costs reading all their addresses.
+    ///
+    /// ```
+    /// # use prolly::{Config, FjallStore, Tree, PageStore};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("village");
+    /// let store = FjallStore::open(&dir)?;
+    /// let tree = Tree::build(&store, Config::default(), [("a", "1")])?;
+    /// store.swap_root("main", None, Some(tree.root))?;
+    /// assert_eq!(store.page_count()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The store failed.
@@ -185,13 +251,17 @@ impl FjallStore {
     /// old files, which others may still be reading, go away when the store is next opened, at the
     /// latest.
     ///
-    /// ```no_run
-    /// use prolly::{Config, FjallStore, gc_trees};
-    /// let store = FjallStore::open("village")?;
-    /// if gc_trees(&store, Config::default())?.bytes > 1 << 30 {
+    /// ```
+    /// use prolly::{Config, FjallStore, Tree, gc_trees};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("village");
+    /// let store = FjallStore::open(&dir)?;
+    /// Tree::build(&store, Config::default(), [("nobody", "names it")])?;
+    /// if gc_trees(&store, Config::default())?.bytes > 0 {
     ///     store.compact()?;
     /// }
-    /// # Ok::<(), prolly::Error>(())
+    /// assert_eq!(store.page_count()?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

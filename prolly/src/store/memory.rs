@@ -41,24 +41,55 @@ enum Held {
 
 impl MemoryStore {
     /// Returns an empty store.
+    ///
+    /// ```
+    /// use prolly::MemoryStore;
+    /// assert!(MemoryStore::new().is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Returns how many pages are kept.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(store.len(), 1, "so few pairs fit one page");
+    /// # let _ = tree;
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.read().pages.len()
     }
 
     /// Tells whether no page is kept.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// assert!(store.is_empty());
+    /// Tree::empty(&store, Config::default())?;
+    /// assert!(!store.is_empty(), "the empty tree has a page too");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns the addresses of all pages, in order.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// assert_eq!(store.cids(), [tree.root]);
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     #[must_use]
     pub fn cids(&self) -> Vec<Cid> {
         // DETERMINISM: the order of the table must not be seen.
@@ -68,6 +99,15 @@ impl MemoryStore {
     }
 
     /// Drops a page.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree, Error};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// store.remove(&tree.root);
+    /// assert!(matches!(tree.count(&store), Err(Error::Missing(cid)) if cid == tree.root));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     pub fn remove(&self, cid: &Cid) {
         self.write().pages.remove(cid);
     }
