@@ -46,7 +46,7 @@ impl<W: PageSink> Builder<W> {
     /// Begins an empty tree.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Builder, Error};
+    /// # use prolly::{Builder, Config, Error, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// let tree = Builder::new(&store, Config::default())?.finish()?;
     /// assert_eq!(tree, Tree::empty(&store, Config::default())?);
@@ -78,7 +78,7 @@ impl<W: PageSink> Builder<W> {
     /// Adds a pair.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Builder, Error};
+    /// # use prolly::{Builder, Config, Error, MemoryStore};
     /// # let store = MemoryStore::new();
     /// let mut builder = Builder::new(&store, Config::default())?;
     /// builder.push(b"b", b"2")?;
@@ -118,7 +118,7 @@ impl<W: PageSink> Builder<W> {
     /// Ends the tree.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Builder};
+    /// # use prolly::{Builder, Config, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// let mut builder = Builder::new(&store, Config::default())?;
     /// builder.push(b"a", b"1")?;

@@ -91,17 +91,17 @@ pub enum ConfigError {
     Window {
         /// `leaf` or `branch`.
         level: &'static str,
-        /// The least size.
+        /// The least size, in bytes.
         min: u32,
-        /// The greatest size.
+        /// The greatest size, in bytes.
         max: u32,
-        /// The longest pair.
+        /// The longest pair, in bytes.
         pair: u64,
     },
 }
 
 impl Config {
-    /// Returns the least and the greatest size of the pages on a level, in bytes of pairs.
+    /// Returns the least and the greatest size of the pages on a level (0: leaves), in bytes of pairs.
     ///
     /// ```
     /// use prolly::Config;

@@ -29,7 +29,7 @@ const FORESEEN: usize = 32;
 /// A key whose value differs, or which only one of two trees has.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Change, Value};
+/// # use prolly::{Change, Config, MemoryStore, Tree, Value};
 /// # let store = MemoryStore::new();
 /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
 /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
@@ -83,7 +83,7 @@ pub struct Diff {
 /// One of two trees that are compared.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Diff, Side};
+/// # use prolly::{Config, Diff, MemoryStore, Side, Tree};
 /// # let store = MemoryStore::new();
 /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
 /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
@@ -106,7 +106,7 @@ impl Diff {
     /// Begins to compare.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Diff, Error};
+    /// # use prolly::{Config, Diff, Error, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
     /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
@@ -175,7 +175,7 @@ impl Diff {
     /// Compares on to the next change; `None` at the end.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Diff, Step};
+    /// # use prolly::{Config, Diff, MemoryStore, Step, Tree};
     /// # let store = MemoryStore::new();
     /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
     /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;
@@ -261,7 +261,7 @@ impl Diff {
     /// Goes on with a comparison that was written down.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Diff};
+    /// # use prolly::{Config, Diff, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
     /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;

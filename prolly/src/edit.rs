@@ -63,7 +63,7 @@ impl Edit {
     /// key the last one counts.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Edit, Error};
+    /// # use prolly::{Config, Edit, Error, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let edited = Edit::new(tree, [("b", Some("4")), ("a", None), ("b", Some("5"))])?;
@@ -118,7 +118,7 @@ impl Edit {
     /// Applies the batch, if all pages are here; new pages go to the sink.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Edit, Step};
+    /// # use prolly::{Config, Edit, MemoryStore, Step, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut edit = Edit::new(tree, [("c", None::<&str>)])?;

@@ -48,7 +48,7 @@ pub enum Error {
     KeyTooLong {
         /// Its length in bytes.
         len: usize,
-        /// The limit.
+        /// The limit, in bytes.
         limit: u32,
     },
     /// A value is longer than any may be. Nothing was written.
@@ -56,7 +56,7 @@ pub enum Error {
     ValueTooLong {
         /// Its length in bytes.
         len: usize,
-        /// The limit.
+        /// The limit, in bytes.
         limit: u64,
     },
     /// More pairs than a tree of the greatest height holds.
@@ -65,7 +65,7 @@ pub enum Error {
     /// The pairs given to a builder do not ascend strictly.
     #[error("the keys given to a builder must ascend, but key {index} does not")]
     Unsorted {
-        /// Which pair.
+        /// Which pair; the first one is 0.
         index: u64,
     },
     /// A tree whose pages are sound one by one, but do not end where the boundary rule ends them.
@@ -88,7 +88,7 @@ impl Error {
 /// A store could not do what was asked.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, PageStore, StoreError};
+/// # use prolly::{Config, MemoryStore, PageStore, StoreError, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// store.swap_root("main", None, Some(tree.root))?;
@@ -161,7 +161,7 @@ pub enum StoreError {
     NameTooLong {
         /// Its length in bytes.
         len: usize,
-        /// The limit.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// A named root is not what the commit expected: somebody else changed it. Read it, try again.

@@ -30,7 +30,7 @@ use crate::verify::{Measure, TreeStats};
 /// run as `&mut |source: &dyn PageSource| edit.step(source, &sink)`.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Edit, Operation, PageSource, Step};
+/// # use prolly::{Config, Edit, MemoryStore, Operation, PageSource, Step, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// let mut edit = Edit::new(tree, [("d", Some("4"))])?;
@@ -44,6 +44,16 @@ pub trait Operation {
     type Output;
 
     /// Steps on.
+    ///
+    /// ```
+    /// # use prolly::{Config, Get, MemoryStore, Operation, Step, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let mut get = Get::new(tree, "a");
+    /// assert_eq!(get.advance(&MemoryStore::new())?, Step::Missing(vec![tree.root]));
+    /// assert!(matches!(get.advance(&store)?, Step::Ready(Some(_))));
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The source failed, or a page is damaged.
@@ -247,26 +257,37 @@ impl<H: PageSource + PageSink, A: AsyncSource + Sync> Fetch<H, A> {
     /// # use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     /// # use prolly::{AsyncSource, Cid, Config, Fetch, KeyRange, MemoryStore, PageSource};
     /// # use prolly::{Scan, StoreError, Tree};
-    /// # struct Peer(MemoryStore, AtomicUsize);
+    /// # #[derive(Default)]
+    /// # struct Peer {
+    /// #     pages: MemoryStore,
+    /// #     under_way: AtomicUsize,
+    /// #     most: AtomicUsize,
+    /// # }
     /// # impl AsyncSource for Peer {
     /// #     fn fetch(
     /// #         &self,
     /// #         cids: &[Cid],
     /// #     ) -> impl Future<Output = Result<Vec<Option<bytes::Bytes>>, StoreError>> + Send {
-    /// #         self.1.fetch_add(1, Relaxed);
-    /// #         let pages = cids.iter().map(|cid| self.0.load(cid)).collect();
-    /// #         async { pages }
+    /// #         let pages = cids.iter().map(|cid| self.pages.load(cid)).collect();
+    /// #         async move {
+    /// #             let others = self.under_way.fetch_add(1, Relaxed);
+    /// #             self.most.fetch_max(others + 1, Relaxed);
+    /// #             tokio::task::yield_now().await;
+    /// #             self.under_way.fetch_sub(1, Relaxed);
+    /// #             pages
+    /// #         }
     /// #     }
     /// # }
     /// # async fn run() -> Result<(), prolly::Error> {
-    /// # let peer = Peer(MemoryStore::new(), AtomicUsize::new(0));
+    /// # let peer = Peer::default();
     /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
-    /// # let tree = Tree::build(&peer.0, Config::default(), pairs)?;
+    /// # let tree = Tree::build(&peer.pages, Config::default(), pairs)?;
     /// # let here = MemoryStore::new();
-    /// let fetch = Fetch::new(&here, &peer).batch(1).in_flight(1);
+    /// let fetch = Fetch::new(&here, &peer).batch(1).in_flight(2);
     /// let mut scan = Scan::new(tree, vec![KeyRange::all()]);
     /// while fetch.run(&mut scan).await?.is_some() {}
-    /// assert_eq!(here.len(), peer.0.len(), "one after another, all pages came");
+    /// assert_eq!(here.len(), peer.pages.len(), "all pages came");
+    /// assert_eq!(peer.most.load(Relaxed), 2, "two at a time");
     /// # Ok(())
     /// # }
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();

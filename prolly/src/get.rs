@@ -31,7 +31,7 @@ impl Get {
     /// Begins to look for a key.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Get, Value};
+    /// # use prolly::{Config, Get, MemoryStore, Tree, Value};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut get = Get::new(tree, "b");
@@ -46,7 +46,7 @@ impl Get {
     /// Looks on, from the root: pages already there are soon passed again.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Get, Step};
+    /// # use prolly::{Config, Get, MemoryStore, Step, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut get = Get::new(tree, "x");

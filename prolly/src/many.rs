@@ -38,7 +38,7 @@ impl GetMany {
     /// Begins to look for keys, which may come in any order and more than once.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, GetMany, Value};
+    /// # use prolly::{Config, GetMany, MemoryStore, Tree, Value};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut get = GetMany::new(tree, ["c", "c"]);
@@ -58,7 +58,7 @@ impl GetMany {
     /// Looks on. The values are in the order in which the keys were asked for; `None`: not there.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, GetMany, Step, Value};
+    /// # use prolly::{Config, GetMany, MemoryStore, Step, Tree, Value};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut get = GetMany::new(tree, ["a", "x"]);
@@ -116,7 +116,7 @@ impl SelectMany {
     /// Begins to look for the pairs at some places; the first one is at 0.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, SelectMany};
+    /// # use prolly::{Config, MemoryStore, SelectMany, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let found = SelectMany::new(tree, vec![1, 1, 9]).step(&store)?.complete()?;
@@ -134,7 +134,7 @@ impl SelectMany {
     /// of their keys, each once.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, SelectMany, Step, Value};
+    /// # use prolly::{Config, MemoryStore, SelectMany, Step, Tree, Value};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut select = SelectMany::new(tree, vec![2]);
@@ -231,7 +231,7 @@ impl Sample {
     /// Begins to draw; all pairs if there are not so many.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Sample};
+    /// # use prolly::{Config, MemoryStore, Sample, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let drawn = Sample::new(tree, 7, 2).step(&store)?.complete()?;
@@ -246,7 +246,7 @@ impl Sample {
     /// Draws on. The pairs are in the order of their keys.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Sample, Step};
+    /// # use prolly::{Config, MemoryStore, Sample, Step, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut sample = Sample::new(tree, 7, 100);
@@ -317,7 +317,18 @@ impl Tree {
         found.into_iter().map(|value| value.map(|value| read(source, value)).transpose()).collect()
     }
 
-    /// Draws pairs at random, but the same ones for the same seed: see [`Sample`].
+    /// Draws pairs at random, but the same ones for the same seed: see [`Sample`]. Costs
+    /// the pages on the way to the pairs, each once.
+    ///
+    /// ```
+    /// # use prolly::{Config, MemoryStore, Tree};
+    /// # let store = MemoryStore::new();
+    /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
+    /// let drawn = tree.sample(&store, 7, 2)?;
+    /// assert_eq!(drawn.len(), 2);
+    /// assert_eq!(drawn, tree.sample(&store, 7, 2)?, "the same seed, the same pairs");
+    /// # Ok::<(), prolly::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A page is missing or damaged, or the store failed.

@@ -45,7 +45,7 @@ impl<R: FnMut(&[u8], Bytes, Bytes) -> Bytes> Union<R> {
     /// Begins the union. The resolver is given the key and both values.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Error, Union};
+    /// # use prolly::{Config, Error, MemoryStore, Tree, Union};
     /// # let store = MemoryStore::new();
     /// # let left = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2")])?;
     /// # let right = Tree::build(&store, Config::default(), [("b", "2"), ("c", "3")])?;

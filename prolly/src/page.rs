@@ -28,7 +28,7 @@ use crate::config::{BRANCH_PAIR_BYTES, Config, MAX_PAGE_BYTES};
 /// A page that passed the strict decoder. Cheap to clone.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, PageSource, Value};
+/// # use prolly::{Config, MemoryStore, PageSource, Tree, Value};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -123,7 +123,7 @@ impl Page {
     /// Returns the address.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -138,7 +138,7 @@ impl Page {
     /// Returns the encoding.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource, Cid};
+    /// # use prolly::{Cid, Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -153,7 +153,7 @@ impl Page {
     /// Returns the level: 0 for a leaf.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
     /// # let tree = Tree::build(&store, Config::default(), pairs)?;
@@ -169,7 +169,7 @@ impl Page {
     /// Returns how many pairs a leaf holds, or how many children a branch has.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -184,7 +184,7 @@ impl Page {
     /// Tells whether this is the page of the empty tree.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// let tree = Tree::empty(&store, Config::default())?;
     /// assert_eq!(store.page(&tree.root)?.map(|page| page.is_empty()), Some(true));
@@ -198,7 +198,7 @@ impl Page {
     /// Returns how many pairs are in the leaves below, or in this leaf.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
     /// # let tree = Tree::build(&store, Config::default(), pairs)?;
@@ -215,7 +215,7 @@ impl Page {
     /// Returns the bytes of pairs, as the boundary rule reckons them.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -247,7 +247,7 @@ impl Page {
     /// Returns the key of a pair, or the last key of a child.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -352,7 +352,7 @@ impl Page {
     /// Returns a value of a leaf, sharing the page's memory. `None` in a branch.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource, Value};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree, Value};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -376,7 +376,7 @@ impl Page {
     /// Returns a value of a leaf, borrowed from it. `None` in a branch.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource, ValueRef};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree, ValueRef};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -409,7 +409,7 @@ impl Page {
     /// Returns the address of a child of a branch. `None` in a leaf.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
     /// # let tree = Tree::build(&store, Config::default(), pairs)?;
@@ -435,7 +435,7 @@ impl Page {
     /// Checks the page against the limits of a configuration.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource, PageError};
+    /// # use prolly::{Config, MemoryStore, PageError, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };

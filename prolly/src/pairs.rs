@@ -38,7 +38,7 @@ impl Tree {
     /// ranges and under them, each once.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let ends = vec![KeyRange::point(b"c"), KeyRange::point(b"a")];
@@ -82,7 +82,7 @@ impl Tree {
     /// look at all. Costs the pages on the way to the ranges and under them, each once.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut pairs = 0;
@@ -100,7 +100,7 @@ impl Tree {
 /// Iterates over pairs of a tree. After an error it ends.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Error};
+/// # use prolly::{Config, Error, MemoryStore, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// for pair in tree.range(&store, "b"..="b") {
@@ -124,7 +124,7 @@ impl<S> Pairs<S> {
     /// Iterates over what a walk has left.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Pairs, Scan};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Pairs, Scan, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let scan = Scan::new(tree, vec![KeyRange::all()]);
@@ -214,7 +214,7 @@ impl<S: PageSource> Iterator for Pairs<S> {
 /// Iterates over pairs of a tree, those of one leaf at once. After an error it ends.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, KeyRange, Run};
+/// # use prolly::{Config, KeyRange, MemoryStore, Run, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// let runs = tree.runs(&store, vec![KeyRange::all()]).collect::<Result<Vec<Run>, _>>()?;
@@ -231,7 +231,7 @@ impl<S> Runs<S> {
     /// Iterates over what is left from its other end.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut runs = tree.runs(&store, vec![KeyRange::all()]).reversed();

@@ -9,7 +9,7 @@ use crate::page::{Page, PairRefs, Value, ValueRef};
 /// Pairs that stand side by side in one leaf, in the order in which they are walked over.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+/// # use prolly::{Config, KeyRange, MemoryStore, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
@@ -34,7 +34,7 @@ impl Run {
     /// Returns how many pairs there are; never 0.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
@@ -51,7 +51,7 @@ impl Run {
     /// Tells whether all pairs were taken.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
@@ -87,7 +87,7 @@ impl Run {
     /// Iterates over keys and values, each sharing the leaf's memory.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Value};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Tree, Value};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {
@@ -127,7 +127,7 @@ impl Run {
 /// Iterates over the pairs of a run, borrowed from their leaf.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, KeyRange, ValueRef};
+/// # use prolly::{Config, KeyRange, MemoryStore, Tree, ValueRef};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// let Some(run) = tree.runs(&store, vec![KeyRange::all()]).next().transpose()? else {

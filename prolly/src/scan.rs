@@ -76,7 +76,7 @@ impl Scan {
     /// Begins to walk. The ranges may overlap and come in any order.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Scan, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let overlapping = vec![KeyRange::new(&("b"..)), KeyRange::new(&("a".."c"))];
@@ -94,7 +94,7 @@ impl Scan {
     /// order. Takes less memory than a range for each.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Scan};
+    /// # use prolly::{Config, MemoryStore, Scan, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut scan = Scan::prefixes(tree, vec![*b"c", *b"a"]);
@@ -170,7 +170,7 @@ impl Scan {
     /// Goes on with a walk that was written down.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Scan, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let saved = Scan::new(tree, vec![KeyRange::point(b"b")]).save()?;
@@ -189,7 +189,7 @@ impl Scan {
     /// Returns the tree that is walked over.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Scan, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// assert_eq!(*Scan::new(tree, vec![KeyRange::all()]).tree(), tree);
@@ -203,7 +203,7 @@ impl Scan {
     /// Tells whether the walk goes from the greatest key to the least.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Scan, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let scan = Scan::new(tree, vec![KeyRange::all()]);
@@ -219,7 +219,7 @@ impl Scan {
     /// Walks on to the next run of pairs; `None` at the end.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, KeyRange, Scan, Step};
+    /// # use prolly::{Config, KeyRange, MemoryStore, Scan, Step, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let mut scan = Scan::new(tree, vec![KeyRange::all()]);

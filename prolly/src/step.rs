@@ -20,7 +20,7 @@ pub const MAX_FRONTIER: usize = 1024;
 /// How far an operation came.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Get, Step};
+/// # use prolly::{Config, Get, MemoryStore, Step, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// let mut get = Get::new(tree, "a");

@@ -82,7 +82,7 @@ impl Tree {
     /// come one by one.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Error};
+    /// # use prolly::{Config, Error, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// let pairs = [("brook", "cold"), ("well", "deep")];
     /// let tree = Tree::build(&store, Config::default(), pairs)?;
@@ -325,7 +325,7 @@ impl Tree {
 /// Reads a value wherever it lives.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Get, Value, read};
+/// # use prolly::{Config, Get, MemoryStore, Tree, Value, read};
 /// # let store = MemoryStore::new();
 /// let long = vec![7; 20_000];
 /// let tree = Tree::build(&store, Config::default(), [("a", &long)])?;

@@ -119,7 +119,7 @@ impl Part {
 /// value, and one more for every [`FAN_OUT`] of these.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Get, ReadValue};
+/// # use prolly::{Config, Get, MemoryStore, ReadValue, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", vec![7; 20_000])])?;
 /// let Some(value) = Get::new(tree, "a").step(&store)?.complete()? else { unreachable!("it is there") };
@@ -155,7 +155,7 @@ impl ReadValue {
     /// Reads on.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Get, ReadValue, Step, Value};
+    /// # use prolly::{Config, Get, MemoryStore, ReadValue, Step, Tree, Value};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", vec![7; 20_000])])?;
     /// let Some(value) = Get::new(tree, "a").step(&store)?.complete()? else { unreachable!("it is there") };

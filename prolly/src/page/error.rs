@@ -31,7 +31,7 @@ pub enum PageError {
     /// Longer than any page.
     #[error("{len} bytes are more than the limit of {MAX_PAGE_BYTES}")]
     TooLong {
-        /// Its length.
+        /// Its length, in bytes.
         len: usize,
     },
     /// A level beyond the limit, or an array length that does not go with the level.
@@ -70,7 +70,7 @@ pub enum PageError {
     ValueLength {
         /// The place of the value.
         index: usize,
-        /// The length it claims.
+        /// The length it claims, in bytes.
         len: u64,
     },
     /// Beyond what the tree's configuration allows.
@@ -78,9 +78,9 @@ pub enum PageError {
     Limit {
         /// What is too long or too short.
         what: &'static str,
-        /// How long it is.
+        /// How long it is, in bytes.
         len: u64,
-        /// The limit.
+        /// The limit, in bytes.
         limit: u64,
     },
     /// Not what the link to it promised.

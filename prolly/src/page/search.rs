@@ -92,7 +92,7 @@ impl Page {
     /// Returns the place of the first key that is not less.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };

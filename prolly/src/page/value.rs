@@ -9,7 +9,7 @@ use crate::cid::Cid;
 /// A value as a leaf holds it.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Get, Value};
+/// # use prolly::{Config, Get, MemoryStore, Tree, Value};
 /// # let store = MemoryStore::new();
 /// let tree = Tree::build(&store, Config::default(), [("long", vec![7; 9_000]), ("short", vec![7])])?;
 /// for key in ["long", "short"] {
@@ -32,7 +32,7 @@ pub enum Value {
 /// A value as a leaf holds it, borrowed from the leaf.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, KeyRange, ValueRef};
+/// # use prolly::{Config, KeyRange, MemoryStore, Tree, ValueRef};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// for run in tree.runs(&store, vec![KeyRange::point(b"b")]) {

@@ -63,7 +63,8 @@ pub struct FjallOptions {
     pub cache_bytes: usize,
     /// The engine keeps parts of its files in memory up to this many bytes.
     pub engine_cache_bytes: u64,
-    /// How hard zstd tries to make new pages small; pages already there stay as they are.
+    /// How hard zstd tries to make new pages small; from 1 (quick) to 22 (small). Pages already there
+    /// stay as they are.
     pub zstd_level: i32,
 }
 
@@ -78,7 +79,7 @@ impl FjallOptions {
     /// Opens a store, making it if the directory is empty or absent.
     ///
     /// ```
-    /// # use prolly::{Config, FjallStore, Tree, FjallOptions};
+    /// # use prolly::{Config, FjallOptions, FjallStore, Tree};
     /// # let dir = tempfile::tempdir()?;
     /// # let dir = dir.path().join("village");
     /// let store = FjallOptions { zstd_level: 3, ..FjallOptions::default() }.open(&dir)?;
@@ -212,7 +213,7 @@ impl FjallStore {
     /// Returns how many pages the engine holds. Costs reading all their addresses.
     ///
     /// ```
-    /// # use prolly::{Config, FjallStore, Tree, PageStore};
+    /// # use prolly::{Config, FjallStore, PageStore, Tree};
     /// # let dir = tempfile::tempdir()?;
     /// # let dir = dir.path().join("village");
     /// let store = FjallStore::open(&dir)?;

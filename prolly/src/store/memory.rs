@@ -101,7 +101,7 @@ impl MemoryStore {
     /// Drops a page.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Error};
+    /// # use prolly::{Config, Error, MemoryStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// store.remove(&tree.root);

@@ -55,7 +55,7 @@ pub trait PageSource {
     /// Returns the bytes of a page, after checking that they hash to the address. `None`: not here.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Cid, PageSource};
+    /// # use prolly::{Cid, Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(bytes) = store.load(&tree.root)? else { unreachable!("it is here") };
@@ -70,7 +70,7 @@ pub trait PageSource {
     /// Returns a page of a tree, decoded. `None`: not here.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let Some(page) = store.page(&tree.root)? else { unreachable!("it is here") };
@@ -90,7 +90,7 @@ pub trait PageSource {
     /// A source that keeps its pages in memory finds a child here sooner than by its address.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let pairs = (0u32..1_000).map(|n| (n.to_be_bytes(), [0; 32]));
     /// # let tree = Tree::build(&store, Config::default(), pairs)?;
@@ -112,7 +112,7 @@ pub trait PageSource {
     /// Tells whether a page is here.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageSource};
+    /// # use prolly::{Config, MemoryStore, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// assert!(store.contains(&tree.root)?);
@@ -155,7 +155,7 @@ pub trait PageSink {
     /// The address must be that of the bytes: the caller has computed or checked it.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Cid, PageSink, PageSource};
+    /// # use prolly::{Cid, Config, MemoryStore, PageSink, PageSource, Tree};
     /// # let store = MemoryStore::new();
     /// let page = bytes::Bytes::from_static(&[0x83, 0x00, 0x80, 0x80]);
     /// let cid = Cid::of(&page);
@@ -173,7 +173,7 @@ pub trait PageSink {
 /// What becomes durable in one atomic step, together with the pages put before.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Commit, PageStore, RootChange};
+/// # use prolly::{Commit, Config, MemoryStore, PageStore, RootChange, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// let commit = Commit {
@@ -196,7 +196,7 @@ pub struct Commit {
 /// A change of one named root, made only if it still is what the caller last saw.
 ///
 /// ```
-/// # use prolly::{Config, MemoryStore, Tree, Commit, PageStore, RootChange, StoreError};
+/// # use prolly::{Commit, Config, MemoryStore, PageStore, RootChange, StoreError, Tree};
 /// # let store = MemoryStore::new();
 /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
 /// let change = RootChange { name: "main".into(), expected: Some(tree.root), new: None };
@@ -238,7 +238,7 @@ pub trait PageStore: PageSource + PageSink {
     /// Returns a named root.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageStore};
+    /// # use prolly::{Config, MemoryStore, PageStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// store.swap_root("main", None, Some(tree.root))?;
@@ -271,7 +271,7 @@ pub trait PageStore: PageSource + PageSink {
     /// Makes all pages put so far, the roots and the notes durable, in one atomic step.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, Commit, PageStore, RootChange};
+    /// # use prolly::{Commit, Config, MemoryStore, PageStore, RootChange, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let change = RootChange { name: "main".into(), expected: None, new: Some(tree.root) };
@@ -289,7 +289,7 @@ pub trait PageStore: PageSource + PageSink {
     /// Returns all named roots.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageStore};
+    /// # use prolly::{Config, MemoryStore, PageStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// store.swap_root("main", None, Some(tree.root))?;
@@ -305,7 +305,7 @@ pub trait PageStore: PageSource + PageSink {
     /// Returns what is in use beside the named roots.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageStore, gc_trees};
+    /// # use prolly::{Config, MemoryStore, PageStore, Tree, gc_trees};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let _pin = store.pins().pin(tree.root);
@@ -320,7 +320,7 @@ pub trait PageStore: PageSource + PageSink {
     /// how many pages went, and how many bytes they took as the store keeps them.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageStore};
+    /// # use prolly::{Config, MemoryStore, PageStore, Tree};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// let next = tree.edit(&store, [("d", Some("4"))])?;
@@ -379,7 +379,7 @@ pub trait PageStore: PageSource + PageSink {
     /// two, a writer could replace the root and a collection take its pages.
     ///
     /// ```
-    /// # use prolly::{Config, MemoryStore, Tree, PageStore, gc_trees};
+    /// # use prolly::{Config, MemoryStore, PageStore, Tree, gc_trees};
     /// # let store = MemoryStore::new();
     /// # let tree = Tree::build(&store, Config::default(), [("a", "1"), ("b", "2"), ("c", "3")])?;
     /// store.swap_root("main", None, Some(tree.root))?;
