@@ -38,9 +38,9 @@ pub const FRAME_BYTES: usize = 32 << 10;
 /// credit.
 ///
 /// ```
-/// assert!(osmdb::sync::CREDIT_BYTES > osmdb::sync::FRAME_BYTES);
+/// assert!(osmdb::sync::CREDIT_BYTES > 100 * osmdb::sync::FRAME_BYTES as u64);
 /// ```
-pub const CREDIT_BYTES: u64 = 4 << 20;
+pub const CREDIT_BYTES: u64 = 16 << 20;
 
 /// How many earlier roots are announced.
 ///
