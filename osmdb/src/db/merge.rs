@@ -331,12 +331,6 @@ mod tests {
         Some(Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() })
     }
 
-    /// Puts an entry into a database as somebody would who has a program of his own.
-    fn smuggle(db: &Db<prolly::MemoryStore>, entry: &Entry) {
-        let mut turn = db.write_turn();
-        db.add(&mut turn, db.store(), vec![Fresh::new(entry)], Cause::new(reflog::EDIT)).unwrap();
-    }
-
     #[test]
     fn forged_versions_stay_out() {
         let (ours, theirs) = (Db::in_memory("osm").unwrap(), Db::in_memory("osm").unwrap());
@@ -348,19 +342,19 @@ mod tests {
         };
         let mut good = entry(1, 1);
         key.sign(&mut good);
-        smuggle(&theirs, &good);
+        theirs.smuggle(Fresh::new(&good));
         // A signature of other content, and one that another key made.
         let mut forged = entry(2, 2);
         key.sign(&mut forged);
         forged.payload = node(3);
-        smuggle(&theirs, &forged);
+        theirs.smuggle(Fresh::new(&forged));
         let mut stolen = entry(3, 3);
         other.sign(&mut stolen);
         if let Origin::Edited(EditMeta { signed: Some(Signed { author, .. }), .. }) = &mut stolen.origin {
             *author = key.author();
         }
-        smuggle(&theirs, &stolen);
-        smuggle(&theirs, &entry(4, 4));
+        theirs.smuggle(Fresh::new(&stolen));
+        theirs.smuggle(Fresh::new(&entry(4, 4)));
 
         let merged = ours.merge(&theirs.snapshot()).unwrap();
         assert_eq!(merged.gained, 2, "what is signed, and what nobody says to have signed");
