@@ -163,7 +163,7 @@ pub struct Session<'a, S> {
 
 /// What is sent piece by piece, as there is room.
 enum Job {
-    Stream(Sending),
+    Stream(Box<Sending>),
     Cells(super::walk::Outgoing),
 }
 
@@ -457,7 +457,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             None => (base, None),
         };
         self.out.push(message::DELTA, &message::delta(&base.cid(), after.as_ref()), false)?;
-        self.sending.push_back(Job::Stream(Sending::since(base, self.ours.root(), after)?));
+        self.sending.push_back(Job::Stream(Box::new(Sending::since(base, self.ours.root(), after)?)));
         Ok(())
     }
 
@@ -529,13 +529,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             Found::Most(pieces, chosen) => {
                 send(pieces)?;
                 let Some(walk) = &self.walk else { return Ok(()) };
-                self.sending.push_back(Job::Stream(Sending::chosen(walk.root(), chosen)));
+                self.sending.push_back(Job::Stream(Box::new(Sending::chosen(walk.root(), chosen))));
                 self.receiving = Some(Receiving::noting(self.db, walk.salt)?);
             }
             Found::Difference(chosen, lacking) => {
                 let Some(walk) = self.walk.take() else { return Ok(()) };
                 self.summary.way = Some(Way::Walk);
-                self.sending.push_back(Job::Stream(Sending::chosen(walk.root(), chosen)));
+                self.sending.push_back(Job::Stream(Box::new(Sending::chosen(walk.root(), chosen))));
                 let mut receiving = match self.receiving.take() {
                     Some(receiving) => receiving,
                     None => Receiving::noting(self.db, walk.salt)?,
