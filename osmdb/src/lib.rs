@@ -29,6 +29,7 @@ mod geometry;
 pub mod io;
 mod model;
 mod root;
+mod timestamp;
 mod views;
 
 pub use db::{
@@ -51,4 +52,5 @@ pub use model::{
     MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
+pub use timestamp::{parse_timestamp, show_timestamp};
 pub use views::spatial::Geometry;

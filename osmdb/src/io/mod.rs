@@ -67,5 +67,4 @@ pub use pbf::{MAX_BLOB_BYTES, MAX_BLOB_HEADER_BYTES, MAX_BLOCK_ELEMENTS};
 pub(crate) use raw::Raw;
 pub use reader::Reader;
 pub use write::{Action, FileFormat, Unwritable, WholeFile, WriteError, WriteProblem, Writer};
-pub(crate) use xml::parse_timestamp;
 pub use xml::{MAX_XML_ATTRIBUTES, MAX_XML_DEPTH, MAX_XML_EVENT_BYTES};

@@ -10,9 +10,9 @@ use super::super::element::{
 };
 use super::super::error::{ElementProblem, Problem, XmlProblem};
 use super::attributes::{each, shortened, whole, wrong};
-use super::timestamp::parse_timestamp;
 use crate::entry::Entry;
 use crate::model::{Coord, ElementId, Kind, Member, Payload, Tags, parse_degrees};
+use crate::timestamp::parse_timestamp;
 
 /// What is known of an element so far.
 pub(super) struct Draft {

@@ -9,7 +9,6 @@ mod document;
 mod draft;
 #[cfg(test)]
 mod tests;
-mod timestamp;
 mod write;
 
 use std::io::{self, BufRead};
@@ -23,7 +22,6 @@ pub use self::attributes::MAX_XML_ATTRIBUTES;
 use self::attributes::{name_of, shortened};
 pub(super) use self::document::Document;
 use self::draft::Draft;
-pub(crate) use self::timestamp::parse_timestamp;
 pub(super) use self::write::XmlWriter;
 use super::error::{Compression, Place, Problem, XmlProblem};
 use super::packed::unpack_problem;

@@ -22,6 +22,19 @@ pub const MAP: &str = r#"<?xml version="1.0"?>
 </osm>
 "#;
 
+/// A file name of every OSM format and packing that is written.
+pub const NAMES: [&str; 9] = [
+    "a.osm",
+    "a.osm.gz",
+    "a.osm.bz2",
+    "a.osm.zst",
+    "a.osm.pbf",
+    "a.osc",
+    "a.osc.gz",
+    "a.osc.bz2",
+    "a.osc.zst",
+];
+
 /// What a run of the program gave.
 #[derive(Debug)]
 pub struct Ran {
