@@ -26,6 +26,9 @@ pub(super) struct Cli {
     /// seconds since 1970)
     #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
     pub(super) at: Option<At>,
+    /// Wait this long if another process has the database open
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5)]
+    pub(super) wait: u32,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
@@ -296,6 +299,19 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Print what changes, as it changes, until Ctrl-C
+    ///
+    /// Follows what other processes edit, import and merge. The database is open only while its changes are
+    /// read, so that others can write. Each line says what became of an element: added, updated, removed or
+    /// forked; with --present also present. In a box, what comes into it is added, and what leaves it is
+    /// removed. An element that was changed twice between two looks comes once.
+    #[command(after_help = "Examples:\n  \
+        osmdb watch\n  \
+        osmdb watch node/3 --json | jq .heads\n  \
+        osmdb watch --bbox 1.50,42.50,1.55,42.52 --present\n  \
+        osmdb watch --since 2026-11-20        what has changed from that day on\n\n\
+        The last line on the standard error is `root R`: with --since R, a later watch misses nothing.")]
+    Watch(WatchArgs),
     /// Undo the last change: an import, an edit, a merge
     ///
     /// Only this database forgets: peers that know it already give it back at the next merge.
@@ -343,6 +359,26 @@ pub(super) struct EditArgs {
     #[arg(long)]
     pub(super) lenient: bool,
     /// Print one JSON object a line, with the id that each element came with
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What is watched.
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    /// Only this element, such as node/123
+    #[arg(conflicts_with = "bbox")]
+    pub(super) element: Option<ElementId>,
+    /// Only what touches this box: west, south, east and north in degrees
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
+    pub(super) bbox: Option<BBox>,
+    /// Print first what is there
+    #[arg(long, conflicts_with = "since")]
+    pub(super) present: bool,
+    /// Print first what has changed since a root of `osmdb reflog`, or a time
+    #[arg(long, value_name = "ROOT|TIME", allow_hyphen_values = true)]
+    pub(super) since: Option<At>,
+    /// Print one JSON object a line, with the heads as `osmdb get` prints them
     #[arg(long)]
     pub(super) json: bool,
 }

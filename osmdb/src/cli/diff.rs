@@ -6,13 +6,14 @@ use osmdb::io::{Action, FileFormat, Writer};
 use osmdb::{At, Difference, Entry, Error};
 use serde_json::{Map, Value};
 
+use super::database::{self, Directory};
 use super::export::Written;
 use super::failure::Failure;
+use super::json;
 use super::output::{Out, note};
-use super::{database, json};
 
 pub(super) fn diff(
-    dir: &Path,
+    dir: &Directory,
     older: At,
     newer: Option<At>,
     osc: Option<&Path>,
@@ -41,7 +42,7 @@ pub(super) fn diff(
 }
 
 /// Exports what was done in a changeset.
-pub(super) fn changeset(dir: &Path, at: Option<At>, file: &Path, changeset: u64) -> Result<(), Failure> {
+pub(super) fn changeset(dir: &Directory, at: Option<At>, file: &Path, changeset: u64) -> Result<(), Failure> {
     look(file)?;
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;

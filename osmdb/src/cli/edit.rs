@@ -3,29 +3,28 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::path::Path;
 
 use osmdb::{ChangesetInfo, Db, ElementId, InUse, Tags, Version, Write, Written};
 use serde_json::json;
 
 use super::args::{ChangesetVerb, DeleteArgs, EditArgs};
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::input::{self, Given, GivenId, InputProblem};
 use super::json;
 use super::output::Out;
 
 /// Makes new elements of all that is on the standard input.
-pub(super) fn create(dir: &Path, args: &EditArgs) -> Result<(), Failure> {
+pub(super) fn create(dir: &Directory, args: &EditArgs) -> Result<(), Failure> {
     edit(dir, args, |_| true)
 }
 
 /// Gives elements the content that is on the standard input.
-pub(super) fn put(dir: &Path, args: &EditArgs) -> Result<(), Failure> {
+pub(super) fn put(dir: &Directory, args: &EditArgs) -> Result<(), Failure> {
     edit(dir, args, |given| given.id.is_some_and(|id| id < 0))
 }
 
-fn edit(dir: &Path, args: &EditArgs, is_new: impl Fn(&Given) -> bool) -> Result<(), Failure> {
+fn edit(dir: &Directory, args: &EditArgs, is_new: impl Fn(&Given) -> bool) -> Result<(), Failure> {
     let given = input::read(io::stdin().lock())?;
     let (written, placeholders) = database::change(dir, |db| {
         let new = new_ids(db, &given, is_new)?;
@@ -89,7 +88,7 @@ fn new_ids(db: &Db, given: &[Given], is_new: impl Fn(&Given) -> bool) -> Result<
     Ok(new)
 }
 
-pub(super) fn delete(dir: &Path, args: &DeleteArgs) -> Result<(), Failure> {
+pub(super) fn delete(dir: &Directory, args: &DeleteArgs) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut batch = db.batch();
     if let Some(changeset) = args.changeset {
@@ -107,14 +106,14 @@ pub(super) fn delete(dir: &Path, args: &DeleteArgs) -> Result<(), Failure> {
     report(&batch.commit()?, &[], args.json)
 }
 
-pub(super) fn resolve(dir: &Path, element: ElementId, version: Version) -> Result<(), Failure> {
+pub(super) fn resolve(dir: &Directory, element: ElementId, version: Version) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut out = Out::new();
     out.line(format_args!("{element} {}", db.resolve(element, version)?))?;
     out.finish()
 }
 
-pub(super) fn changeset(dir: &Path, verb: ChangesetVerb) -> Result<(), Failure> {
+pub(super) fn changeset(dir: &Directory, verb: ChangesetVerb) -> Result<(), Failure> {
     let mut out = Out::new();
     match verb {
         ChangesetVerb::Open { tags } => {

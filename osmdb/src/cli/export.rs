@@ -9,7 +9,7 @@ use osmdb::io::{FileFormat, WholeFile, Writer};
 use osmdb::{At, BBox, ElementId, Error, Head, Kind, Snapshot};
 use prolly::PageSource;
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 #[cfg(feature = "flatgeobuf")]
 use super::flatgeobuf;
@@ -22,7 +22,7 @@ fn everything() -> Result<BBox, Failure> {
 }
 
 pub(super) fn export(
-    dir: &Path,
+    dir: &Directory,
     at: Option<At>,
     file: &Path,
     bbox: Option<BBox>,

@@ -14,7 +14,7 @@ use super::output::complain;
 pub(super) const USAGE: u8 = 2;
 
 /// The exit code of anything else.
-const FAILED: u8 = 1;
+pub(super) const FAILED: u8 = 1;
 
 /// What a damaged database leaves to do.
 const DAMAGED: &str = "restore the directory from a copy, or merge from a peer into a new one";
@@ -66,6 +66,8 @@ pub(super) enum Failure {
     Write(#[from] WriteError),
     #[error("{}: {what} failed: {source}", path.display())]
     File { path: PathBuf, what: &'static str, source: io::Error },
+    #[error("this system lets nobody catch Ctrl-C: {0}; use `osmdb diff` again and again")]
+    Signals(io::Error),
     #[error("the standard input could not be read: {0}")]
     Input(io::Error),
     #[error("nothing is on the standard input: expected elements as JSON or an OSM file")]
@@ -150,6 +152,7 @@ fn store_advice(error: &StoreError) -> &'static str {
     match error {
         StoreError::Io { source, .. } => io_advice(source),
         StoreError::Page { .. } | StoreError::Record { .. } => DAMAGED,
+        StoreError::Locked { .. } => "or give it more time with --wait SECONDS",
         _ => "",
     }
 }

@@ -8,14 +8,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use osmdb::io::Reader;
 use osmdb::{ElementId, Imported};
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted, grouped, note};
 
 /// So many forks are named; `get` shows them.
 const FORKS_NAMED: usize = 5;
 
-pub(super) fn import(dir: &Path, files: &[PathBuf]) -> Result<(), Failure> {
+pub(super) fn import(dir: &Directory, files: &[PathBuf]) -> Result<(), Failure> {
     files.iter().try_for_each(|file| look(file))?;
     let start = Instant::now();
     let (imported, root) = database::change(dir, |db| {

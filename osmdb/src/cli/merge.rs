@@ -6,15 +6,15 @@ use std::path::Path;
 use osmdb::{Error, Snapshot};
 use prolly::PageSource;
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted};
 
-pub(super) fn merge(dir: &Path, other: &Path, stats: bool) -> Result<(), Failure> {
-    if is_same(dir, other) {
-        return Err(Failure::Itself(dir.into()));
+pub(super) fn merge(dir: &Directory, other: &Path, stats: bool) -> Result<(), Failure> {
+    if is_same(&dir.path, other) {
+        return Err(Failure::Itself(dir.path.clone()));
     }
-    let theirs = database::existing(other).map_err(|failure| match failure {
+    let theirs = database::existing(&dir.other(other)).map_err(|failure| match failure {
         Failure::NoDatabase(path) => Failure::NoOther(path),
         failure => failure,
     })?;

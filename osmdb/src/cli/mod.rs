@@ -25,14 +25,17 @@ mod output;
 mod query;
 mod show;
 mod stats;
+mod watch;
 
 use std::error::Error as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
+use database::Directory;
 use failure::Failure;
 
 /// Runs the program.
@@ -47,7 +50,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, wait, verb }: Cli) -> Result<(), Failure> {
+    let db = Directory { path: db, wait: Duration::from_secs(wait.into()) };
     if at.is_some() && !verb.reads_the_past() {
         return Err(Failure::NotThen);
     }
@@ -75,6 +79,7 @@ fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
         Verb::Changeset(verb) => edit::changeset(&db, verb),
         Verb::Authors { name, json } => keeping::authors(&db, name.as_deref(), json),
         Verb::Reflog { json } => keeping::reflog(&db, json),
+        Verb::Watch(args) => watch::watch(&db, &args),
         Verb::Undo { to } => keeping::undo(&db, to),
         Verb::Gc(args) => keeping::gc(&db, &args),
         Verb::Verify { repair } => stats::verify(&db, repair),

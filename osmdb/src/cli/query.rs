@@ -1,13 +1,12 @@
 //! `query`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use osmdb::{At, BBox, Cursor, Filter, GeohashError, Query, Snapshot, geohash_bbox};
 use prolly::PageSource;
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::geojson::{self, Layout};
 use super::output::{Out, note};
@@ -63,7 +62,7 @@ pub(super) fn joined(filters: &[Filter]) -> Filter {
     filters.iter().cloned().fold(Filter::new(), Filter::and)
 }
 
-pub(super) fn query(dir: &Path, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
+pub(super) fn query(dir: &Directory, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
     if args.format == Format::Count && (args.limit.is_some() || args.cursor.is_some()) {
         return Err(Failure::CountOfPart);
     }

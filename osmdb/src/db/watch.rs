@@ -10,7 +10,7 @@ mod delta;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use prolly::{PageStore, Pin, Tree};
+use prolly::{Cid, PageStore, Pin, Tree};
 
 pub(super) use self::bell::Bell;
 use self::delta::Delta;
@@ -238,6 +238,51 @@ impl<S: PageStore> Watch<'_, S> {
             }
         });
         Ok(self)
+    }
+
+    /// Begins at an earlier root, and tells first of what has changed since. Costs the record of that root.
+    /// To be called before the first change is taken, and before [`with_present`](Self::with_present), which
+    /// then tells of what was there at that root.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use osmdb::WatchScope;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let told = db.root();
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let mut watch = db.watch(WatchScope::Database)?.since(told)?;
+    /// let update = watch.next_within(Duration::ZERO)?;
+    /// assert_eq!(update.map(|update| update.element), Some(node));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Db::at`].
+    pub fn since(mut self, root: Cid) -> Result<Self, Error> {
+        let pin = self.db.store().pins().pin(root);
+        self.told = Told { snapshot: self.db.at(root)?, _pin: Some(pin) };
+        Ok(self)
+    }
+
+    /// Returns the root that all was told of when [`next_within`](Self::next_within) has returned `None`: who
+    /// goes on [`since`](Self::since) this root misses nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use osmdb::WatchScope;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let mut watch = db.watch(WatchScope::Database)?;
+    /// assert_eq!(watch.root(), db.root());
+    /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// while watch.next_within(Duration::ZERO)?.is_some() {}
+    /// assert_eq!(watch.root(), db.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn root(&self) -> Cid {
+        self.told.snapshot.root().cid()
     }
 
     /// Returns the next change; `None` if there was none for so long. With [`Duration::ZERO`] it only looks.

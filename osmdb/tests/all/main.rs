@@ -6,6 +6,7 @@ mod batch;
 mod cli;
 mod cli_edit;
 mod cli_reading;
+mod cli_watch;
 mod differences;
 mod examples;
 mod export;
