@@ -256,11 +256,14 @@ pub(super) enum Verb {
     /// Give elements the content of JSON or OSM XML on the standard input
     ///
     /// An object with a \"version\", as `osmdb get` prints it, replaces that version: if somebody else
-    /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0 stand for new
-    /// elements. All or nothing is written. Prints the elements and their new versions.
+    /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0, as JOSM gives them,
+    /// stand for new elements, wherever in the input they are named. What the input says is deleted is deleted.
+    /// All or nothing is written. Prints the elements and their new versions.
     #[command(after_help = "Examples:\n  \
         osmdb get node/3 | jq '.tags.name = \"Well\"' | osmdb put\n  \
-        osmdb get node/3 | head -1 | osmdb put --heads       ends a fork with the first head")]
+        osmdb get node/3 | head -1 | osmdb put --heads       ends a fork with the first head\n  \
+        osmdb put --changeset 5 < survey.osm                 what an editor has saved\n  \
+        osmdb put < survey.osc                               creates, modifies and deletes")]
     Put(EditArgs),
     /// Delete elements
     ///

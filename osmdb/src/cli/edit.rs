@@ -51,7 +51,10 @@ fn edit(dir: &Directory, args: &EditArgs, is_new: impl Fn(&Given) -> bool) -> Re
                     .ok_or(in_place(InputProblem::NoId))?,
             };
             let version = given.version.filter(|_| new.is_none() && !args.heads);
-            let write = Write::put(element, given.payload(&by_id).map_err(in_place)?);
+            let write = match given.payload(&by_id).map_err(in_place)? {
+                Some(payload) => Write::put(element, payload),
+                None => Write::delete(element),
+            };
             batch.push(match version {
                 Some(version) => write.replacing([version]),
                 None => write,
@@ -73,6 +76,9 @@ fn new_ids(db: &Db, given: &[Given], is_new: impl Fn(&Given) -> bool) -> Result<
         if !is_new(given) {
             new.push(None);
             continue;
+        }
+        if given.is_deleted() {
+            return Err(Failure::Element { at, problem: InputProblem::Deleted });
         }
         if let Some(id) = given.given_id() {
             match seen.entry(id) {

@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use osmdb::io::{PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem};
+use osmdb::io::{
+    ElementProblem, PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem,
+};
 use prolly::StoreError;
 
 use super::input::InputProblem;
@@ -169,6 +171,10 @@ fn read_advice(problem: &Problem) -> &'static str {
         Problem::Xml(XmlProblem::Encoding { .. }) => "convert it to UTF-8",
         Problem::Pbf(PbfProblem::Compression(_)) => "write it anew with zlib",
         Problem::PackedContent { .. } => "unpack it first",
+        Problem::Element { problem: ElementProblem::Reference { id: ..0, .. }, .. }
+        | Problem::Element { id: ..0, problem: ElementProblem::Id, .. } => {
+            "or give the file to `osmdb put`, which finds ids for what is new"
+        }
         Problem::Element { .. } => "nothing was imported: ask whoever made the file",
         _ => "nothing was imported: get the file again, or ask whoever made it",
     }

@@ -44,7 +44,8 @@
 //! says where and why in one sentence. (A PBF file has no mark for its end: one that was cut off exactly
 //! between two blobs reads as a whole one.)
 //!
-//! Some attributes say nothing of the map and are passed over: the `action` of an editor's file, the
+//! Some attributes say nothing of the map and are passed over: the `action` of an editor's file (but see
+//! [`Reader::with_placeholders`]), the
 //! bounding boxes and centres of query services, changesets, and every tag that is not OSM's.
 
 mod detect;
@@ -60,6 +61,7 @@ mod xml;
 
 pub use element::{
     MAX_BLOCK_TEXT_BYTES, MAX_ELEMENT_MEMBERS, MAX_ELEMENT_REFS, MAX_ELEMENT_TAGS, MAX_ELEMENT_TEXT_BYTES,
+    placeholder,
 };
 pub use error::{Compression, ElementProblem, PbfProblem, Place, Problem, ReadError, XmlProblem};
 pub use packed::MAX_ZSTD_WINDOW_BYTES;

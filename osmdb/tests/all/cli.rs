@@ -263,7 +263,7 @@ fn a_database_in_use_is_not_touched() {
     let place = Place::with_map();
     let db = osmdb::Db::open(place.path("osm.db")).unwrap();
     for verb in [&["root"][..], &["import", "map.osm"], &["--db", "new", "merge", "osm.db"]] {
-        let sentence = place.run(verb).refused(1);
+        let sentence = place.run([verb, &["--wait", "0"]].concat()).refused(1);
         assert!(
             sentence.contains("another process has") && sentence.contains("close it first"),
             "{sentence}"

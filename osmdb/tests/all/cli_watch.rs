@@ -1,13 +1,13 @@
 //! `watch` beside processes that write, and waiting for a database that another process has open.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::program::{Place, Ran};
+use crate::program::Place;
 use osmdb::Db;
 use serde_json::Value;
 
@@ -57,17 +57,6 @@ impl Watching {
     }
 }
 
-/// Runs a verb that reads its standard input.
-fn feed(place: &Place, arguments: &[&str], input: &str) -> Ran {
-    let mut command = place.command(arguments);
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
 /// Opens the database, which a watch may have open for a moment.
 fn open(place: &Place) -> Db {
     let open = || Db::open(place.path("osm.db")).ok();
@@ -88,7 +77,7 @@ fn changes_of_other_processes_are_told_and_none_of_them_fails() {
     let place = Place::with_map();
     let watching = Watching::start(&place, &[]);
     assert_eq!(watching.begin, place.run(["root"]).done().trim());
-    feed(&place, &["put"], NODE).done();
+    place.feed(&["put"], NODE).done();
     assert_eq!(watching.next(), "updated node/1");
     place.write("more.osm", "<osm><node id='50' lat='5' lon='5'/></osm>");
     place.run(["import", "more.osm"]).done();
@@ -103,7 +92,7 @@ fn changes_of_other_processes_are_told_and_none_of_them_fails() {
             threads.spawn(move || {
                 for id in id..id + 5 {
                     let node = format!(r#"{{"type":"node","id":{id},"lat":1,"lon":1}}"#);
-                    feed(place, &["--wait", "60", "put"], &node).done();
+                    place.feed(&["--wait", "60", "put"], &node).done();
                 }
             });
         }
@@ -125,8 +114,8 @@ fn a_watch_goes_on_where_another_ended() {
     assert_eq!(line["heads"][0]["osm"]["timestamp"], "2024-02-29T12:34:56Z");
     let root = watching.end();
 
-    feed(&place, &["put"], &NODE.replace('%', "first")).done();
-    feed(&place, &["put"], &NODE.replace("\"id\":1", "\"id\":3")).done();
+    place.feed(&["put"], &NODE.replace('%', "first")).done();
+    place.feed(&["put"], &NODE.replace("\"id\":1", "\"id\":3")).done();
     let watching = Watching::start(&place, &["node/1", "--json", "--since", &root]);
     assert_eq!(watching.begin, root);
     let line: Value = serde_json::from_str(&watching.next()).unwrap();
@@ -139,7 +128,7 @@ fn a_watch_goes_on_where_another_ended() {
     present.sort();
     assert_eq!(present, ["present relation/9", "present way/5"]);
     place.run(["delete", "node/10"]).done();
-    feed(&place, &["put"], r#"{"type":"node","id":2,"lat":1.05,"lon":3}"#).done();
+    place.feed(&["put"], r#"{"type":"node","id":2,"lat":1.05,"lon":3}"#).done();
     assert_eq!(watching.next(), "updated way/5");
     watching.end();
 }

@@ -5,6 +5,7 @@ mod areas;
 mod batch;
 mod cli;
 mod cli_edit;
+mod cli_editor_files;
 mod cli_reading;
 mod cli_watch;
 mod differences;
