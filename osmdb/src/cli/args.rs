@@ -60,11 +60,18 @@ pub(super) enum Verb {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print the root: equal roots mean equal databases
     #[command(after_help = "Example:\n  \
         test \"$(osmdb --db a root)\" = \"$(osmdb --db b root)\" && echo equal")]
-    Root,
+    Root {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print every head of elements, as JSON lines
     ///
     /// An element has several heads if versions of it do not know of each other: a fork. A deleted
@@ -135,6 +142,9 @@ pub(super) enum Verb {
         /// The elements; what names any of them is printed once
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
     },
     /// Print the versions that belong to a changeset, as JSON lines
     #[command(after_help = "Example:\n  osmdb changes 7")]
@@ -193,6 +203,9 @@ pub(super) enum Verb {
         /// What was done in this changeset: into a change file (.osc)
         #[arg(long, value_name = "ID", conflicts_with_all = ["bbox", "history"])]
         changeset: Option<u64>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print what differs between two roots, each element on a line
     ///
@@ -236,6 +249,9 @@ pub(super) enum Verb {
         /// Also print how many pages both databases have, and every element that became a fork
         #[arg(long)]
         stats: bool,
+        /// Print one JSON object, with the forks
+        #[arg(long)]
+        json: bool,
     },
     /// Print how much there is: elements, versions, trees, bytes on disk
     #[command(after_help = "Examples:\n  osmdb stats\n  osmdb stats --json | jq .trees.spatial.pages")]
@@ -281,6 +297,9 @@ pub(super) enum Verb {
         element: ElementId,
         /// The version of the head whose content it keeps
         version: Version,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Open, tag, close or show a changeset
     #[command(subcommand)]
@@ -325,6 +344,9 @@ pub(super) enum Verb {
         /// Make this root of the reflog the present one
         #[arg(long, value_name = "ROOT")]
         to: Option<Cid>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Forget old roots, remove what only they need, and make the files smaller
     ///
@@ -340,6 +362,9 @@ pub(super) enum Verb {
         /// First derive all trees anew from the entries
         #[arg(long)]
         repair: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print a script that completes commands in a shell
     #[command(after_help = "Example:\n  osmdb completions bash > /etc/bash_completion.d/osmdb")]
@@ -418,6 +443,9 @@ pub(super) enum ChangesetVerb {
         /// What is said of it
         #[arg(value_name = "KEY=VALUE", value_parser = tag)]
         tags: Vec<(String, String)>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Give an open one other tags, which replace those it has
     Tag {
@@ -426,11 +454,17 @@ pub(super) enum ChangesetVerb {
         /// What is said of it
         #[arg(value_name = "KEY=VALUE", value_parser = tag)]
         tags: Vec<(String, String)>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Close one: no edit can belong to it afterwards
     Close {
         /// Its id
         id: u64,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print one as JSON
     Show {
@@ -458,6 +492,9 @@ pub(super) struct GcArgs {
     /// Also keep what was the root in the last days
     #[arg(long, value_name = "DAYS")]
     pub(super) days: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Verb {
@@ -465,7 +502,7 @@ impl Verb {
     pub(super) const fn reads_the_past(&self) -> bool {
         matches!(
             self,
-            Self::Root
+            Self::Root { .. }
                 | Self::Get { .. }
                 | Self::Query(_)
                 | Self::Export { .. }

@@ -112,24 +112,36 @@ pub(super) fn delete(dir: &Directory, args: &DeleteArgs) -> Result<(), Failure> 
     report(&batch.commit()?, &[], args.json)
 }
 
-pub(super) fn resolve(dir: &Directory, element: ElementId, version: Version) -> Result<(), Failure> {
+pub(super) fn resolve(
+    dir: &Directory,
+    element: ElementId,
+    version: Version,
+    as_json: bool,
+) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut out = Out::new();
-    out.line(format_args!("{element} {}", db.resolve(element, version)?))?;
+    let version = db.resolve(element, version)?.to_string();
+    if as_json {
+        out.line(json!({ "type": element.kind.name(), "id": element.id, "version": version }))?;
+    } else {
+        out.line(format_args!("{element} {version}"))?;
+    }
     out.finish()
 }
 
 pub(super) fn changeset(dir: &Directory, verb: ChangesetVerb) -> Result<(), Failure> {
     let mut out = Out::new();
     match verb {
-        ChangesetVerb::Open { tags } => {
+        ChangesetVerb::Open { tags, json } => {
             let id = database::change(dir, |db| Ok(db.open_changeset(list(&tags))?))?;
-            out.line(id)?;
+            if json { out.line(json!({ "id": id }))? } else { out.line(id)? }
         }
-        ChangesetVerb::Tag { id, tags } => {
-            out.line(database::existing(dir)?.tag_changeset(id, list(&tags))?)?;
+        ChangesetVerb::Tag { id, tags, json } => {
+            version(&mut out, id, database::existing(dir)?.tag_changeset(id, list(&tags))?, json)?;
         }
-        ChangesetVerb::Close { id } => out.line(database::existing(dir)?.close_changeset(id)?)?,
+        ChangesetVerb::Close { id, json } => {
+            version(&mut out, id, database::existing(dir)?.close_changeset(id)?, json)?;
+        }
         ChangesetVerb::Show { id } => {
             let info = database::existing(dir)?.snapshot().changeset(id)?;
             let info = info.ok_or(Failure::NoChangeset(id))?;
@@ -137,6 +149,11 @@ pub(super) fn changeset(dir: &Directory, verb: ChangesetVerb) -> Result<(), Fail
         }
     }
     out.finish()
+}
+
+/// Prints the new version of a changeset.
+fn version(out: &mut Out, id: u64, version: Version, as_json: bool) -> Result<(), Failure> {
+    if as_json { out.line(json!({ "id": id, "version": version.to_string() })) } else { out.line(version) }
 }
 
 fn list(tags: &[(String, String)]) -> Tags {

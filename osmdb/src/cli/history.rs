@@ -111,7 +111,12 @@ fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
-pub(super) fn refs(dir: &Directory, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
+pub(super) fn refs(
+    dir: &Directory,
+    at: Option<At>,
+    elements: &[ElementId],
+    as_json: bool,
+) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
     let mut users = BTreeSet::new();
@@ -119,7 +124,13 @@ pub(super) fn refs(dir: &Directory, at: Option<At>, elements: &[ElementId]) -> R
         users.extend(snapshot.refs(*element)?);
     }
     let mut out = Out::new();
-    users.into_iter().try_for_each(|user| out.line(user))?;
+    for user in users {
+        if as_json {
+            out.line(json::element(user))?;
+        } else {
+            out.line(user)?;
+        }
+    }
     out.finish()
 }
 

@@ -2,10 +2,15 @@
 
 use osmdb::area::Polygon;
 use osmdb::{
-    Area, Closed, Coord, EditMeta, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload, Tags,
-    UNITS_PER_DEGREE, show_timestamp,
+    Area, Closed, Coord, EditMeta, ElementId, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload,
+    Tags, UNITS_PER_DEGREE, show_timestamp,
 };
 use serde_json::{Map, Value, json};
+
+/// Returns the name of an element.
+pub(super) fn element(element: ElementId) -> Value {
+    json!({ "type": element.kind.name(), "id": element.id })
+}
 
 /// Returns one head of an element.
 pub(super) fn head(Head { version, entry }: &Head) -> Value {
@@ -149,8 +154,6 @@ pub(super) fn time(seconds: i64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use osmdb::ElementId;
-
     use super::*;
 
     #[test]

@@ -36,14 +36,19 @@ pub(super) fn reflog(dir: &Directory, as_json: bool) -> Result<(), Failure> {
     out.finish()
 }
 
-pub(super) fn undo(dir: &Directory, to: Option<prolly::Cid>) -> Result<(), Failure> {
+pub(super) fn undo(dir: &Directory, to: Option<prolly::Cid>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let undone = match to {
         Some(root) => db.undo_to(root)?,
         None => db.undo()?,
     };
     let mut out = Out::new();
-    out.line(format_args!("undid {}\nwas  {}\nroot {}", undone.what, undone.from, undone.to))?;
+    let (from, to) = (undone.from.to_string(), undone.to.to_string());
+    if as_json {
+        out.line(json!({ "undid": undone.what, "was": from, "root": to }))?;
+    } else {
+        out.line(format_args!("undid {}\nwas  {from}\nroot {to}", undone.what))?;
+    }
     out.finish()
 }
 
@@ -61,6 +66,15 @@ pub(super) fn gc(dir: &Directory, args: &GcArgs) -> Result<(), Failure> {
     // Files that are not needed any more go when the database is opened.
     let after = if is_worth_it { database::existing(dir)?.disk_bytes()? } else { before };
     let mut out = Out::new();
+    if args.json {
+        out.line(json!({
+            "roots": { "kept": collected.roots_kept, "forgotten": collected.roots_forgotten },
+            "pages": { "kept": collected.pages_kept, "removed": collected.pages_removed },
+            "bytes_removed": collected.bytes_removed,
+            "bytes_on_disk": { "before": before, "after": after },
+        }))?;
+        return out.finish();
+    }
     let roots = counted(collected.roots_kept, "root is", "roots are");
     out.line(format_args!("{roots} kept, {} forgotten", collected.roots_forgotten))?;
     let pages = counted(collected.pages_kept, "page is", "pages are");

@@ -7,10 +7,16 @@ use super::failure::Failure;
 use super::json;
 use super::output::{Out, complain};
 
-pub(super) fn root(dir: &Directory, at: Option<At>) -> Result<(), Failure> {
+pub(super) fn root(dir: &Directory, at: Option<At>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut out = Out::new();
-    out.line(database::snapshot(&db, at)?.root().cid())?;
+    let snapshot = database::snapshot(&db, at)?;
+    let root = snapshot.root().cid();
+    if as_json {
+        out.line(serde_json::json!({ "root": root.to_string(), "name": snapshot.root().name }))?;
+    } else {
+        out.line(root)?;
+    }
     out.finish()
 }
 

@@ -136,7 +136,7 @@ fn allocated(meta: &Metadata) -> u64 {
     meta.len()
 }
 
-pub(super) fn verify(dir: &Directory, repair: bool) -> Result<(), Failure> {
+pub(super) fn verify(dir: &Directory, repair: bool, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     if repair {
         let repaired = db.repair()?;
@@ -146,6 +146,12 @@ pub(super) fn verify(dir: &Directory, repair: bool) -> Result<(), Failure> {
     let verified = db.verify()?;
     let pages: u64 = verified.trees.iter().map(|(_, stats)| stats.pages).sum();
     let mut out = Out::new();
+    if as_json {
+        let root = db.root().to_string();
+        let trees = verified.trees.len();
+        out.line(json!({ "root": root, "entries": verified.entries, "pages": pages, "trees": trees }))?;
+        return out.finish();
+    }
     out.line(format_args!(
         "sound: {} in {} of {}",
         counted(verified.entries, "entry", "entries"),

@@ -6,6 +6,7 @@ mod batch;
 mod cli;
 mod cli_edit;
 mod cli_editor_files;
+mod cli_json;
 mod cli_reading;
 mod cli_watch;
 mod differences;
