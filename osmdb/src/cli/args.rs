@@ -75,7 +75,7 @@ pub(super) enum Verb {
     /// Print every head of elements, as JSON lines
     ///
     /// An element has several heads if versions of it do not know of each other: a fork. A deleted
-    /// element has a head with \"deleted\": true. Elements that are not in the database are named on
+    /// element has a head with "deleted": true. Elements that are not in the database are named on
     /// the standard error, and the exit code is 1; the others are printed.
     ///
     /// Ids of new elements are beyond 2^53: programs that read numbers as floats must take care.
@@ -96,7 +96,7 @@ pub(super) enum Verb {
     /// A filter has conditions with the word `and` between them: node, way|relation, !relation (kinds);
     /// amenity=hospital, highway (a key), name~=spring (the value contains this, in either case),
     /// access!=no, !building (no such key). Quotation marks stand around what holds such words or signs:
-    /// name=\"salt and pepper\".
+    /// name="salt and pepper".
     #[command(after_help = "Examples:\n  \
         osmdb query --bbox 1.50,42.50,1.55,42.52 > town.geojson\n  \
         osmdb query --bbox -0.2,51.4,0.1,51.6 --format count\n  \
@@ -123,7 +123,7 @@ pub(super) enum Verb {
     /// Print all versions of an element, and which replaces which
     ///
     /// Draws them, the newest first, with a line from each version to those that it replaces. With --json, one
-    /// JSON object on a line, causes before effects, each with \"replaces\" and \"head\".
+    /// JSON object on a line, causes before effects, each with "replaces" and "head".
     #[command(after_help = "Examples:\n  \
         osmdb history node/123\n  \
         osmdb history node/123 --json | jq -r .version")]
@@ -271,7 +271,7 @@ pub(super) enum Verb {
     Create(EditArgs),
     /// Give elements the content of JSON or OSM XML on the standard input
     ///
-    /// An object with a \"version\", as `osmdb get` prints it, replaces that version: if somebody else
+    /// An object with a "version", as `osmdb get` prints it, replaces that version: if somebody else
     /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0, as JOSM gives them,
     /// stand for new elements, wherever in the input they are named. What the input says is deleted is deleted.
     /// All or nothing is written. Prints the elements and their new versions.

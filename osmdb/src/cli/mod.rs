@@ -28,6 +28,7 @@ mod stats;
 mod watch;
 
 use std::error::Error as _;
+use std::num::ParseIntError;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -110,7 +111,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
         }
-        ErrorKind::ValueValidation if error.source().is_some() => {
+        // What the standard library says of a number does not name the argument.
+        ErrorKind::ValueValidation if error.source().is_some_and(|source| !source.is::<ParseIntError>()) => {
             let source = error.source().map(ToString::to_string).unwrap_or_default();
             output::complain(&source);
         }

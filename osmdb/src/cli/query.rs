@@ -15,13 +15,7 @@ use super::output::{Out, note};
 #[derive(Debug, Args)]
 pub(super) struct QueryArgs {
     /// West, south, east and north in degrees
-    #[arg(
-        long,
-        value_name = "W,S,E,N",
-        allow_hyphen_values = true,
-        required_unless_present = "geohash",
-        conflicts_with = "geohash"
-    )]
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true, conflicts_with = "geohash")]
     bbox: Option<BBox>,
     /// The cell of a geohash instead of a box: 1 to 12 digits
     #[arg(long, value_name = "PREFIX", value_parser = cell)]

@@ -29,6 +29,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// After so long the user is told that another process has the database open.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Who has not ended so long after being asked to is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+
 /// So many bytes of lines are kept in memory, and more than that in a file.
 const SPOOL_BYTES: usize = 4 << 20;
 
@@ -150,14 +153,24 @@ struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     fn listen() -> Result<Self, Failure> {
-        let asked = Arc::new(AtomicBool::new(false));
+        let (asked, is_stuck) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         for signal in [SIGINT, SIGTERM] {
-            // Asked a second time, the program ends at once: it may be stuck with a reader that does not read.
-            flag::register_conditional_shutdown(signal, FAILED.into(), Arc::clone(&asked))
+            // Asked again after a while, the program ends at once: its reader may not read any more.
+            flag::register_conditional_shutdown(signal, FAILED.into(), Arc::clone(&is_stuck))
                 .and_then(|_| flag::register(signal, Arc::clone(&asked)))
                 .map_err(Failure::Signals)?;
         }
-        Ok(Self(asked))
+        let stop = Self(asked);
+        let ended = Self(Arc::clone(&stop.0));
+        // A signal may come twice at once, to a process and to its group.
+        thread::spawn(move || {
+            while !ended.is_asked() {
+                thread::sleep(LOOK_AGAIN);
+            }
+            thread::sleep(STUCK);
+            is_stuck.store(true, Ordering::Relaxed);
+        });
+        Ok(stop)
     }
 
     fn is_asked(&self) -> bool {

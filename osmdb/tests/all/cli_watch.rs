@@ -48,7 +48,8 @@ impl Watching {
     /// Ends it as Ctrl-C does, and returns the root that it names last.
     fn end(mut self) -> String {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        // Twice at once, as whoever signals a process and its group does.
+        assert!(Command::new("kill").args(["-INT", &id, &id]).status().unwrap().success());
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let mut notes = String::new();
         self.notes.read_to_string(&mut notes).unwrap();
@@ -180,5 +181,7 @@ fn what_cannot_be_watched_is_refused() {
     place.run(["import", "map.osm"]).done();
     assert!(place.run(["watch", "node/1", "--bbox", "0,0,1,1"]).refused(2).contains("cannot be used with"));
     assert!(place.run(["watch", "--at", "0"]).refused(2).contains("--at is for reading alone"));
+    let sentence = place.run(["watch", "--wait", "long"]).refused(2);
+    assert!(sentence.starts_with("invalid value 'long' for '--wait <SECONDS>'"), "{sentence}");
     assert!(place.run(["watch", "--since", "0"]).refused(1).contains("was not there at 0"));
 }
