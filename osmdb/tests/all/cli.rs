@@ -186,6 +186,7 @@ fn wrong_usage_is_told_apart() {
         let sentence = place.run(["query", "--bbox", bbox]).refused(2);
         assert!(sentence.contains(words), "{sentence}");
     }
+    assert_eq!(place.run(["query"]).refused(2), "say where to look: give --bbox or --geohash");
     for element in ["nod/1", "node/0", "node/-1", "node", "node/1x", "node/9223372036854775808", "/"] {
         let sentence = place.run(["get", element]).refused(2);
         assert!(sentence.contains("such as node/123"), "{sentence}");
@@ -194,7 +195,6 @@ fn wrong_usage_is_told_apart() {
         &["improt"][..],
         &["import"],
         &["get"],
-        &["query"],
         &["query", "--bbox", "0,0,1,1", "--format", "xml"],
         &["export"],
         &["export", "map.osm", "--bbox"],
