@@ -53,10 +53,16 @@ mod tests;
 mod walk;
 mod wire;
 
+pub(crate) use self::bases::Bases;
 pub use self::error::SyncError;
 pub use self::inbox::Inbox;
 pub use self::limits::{
     CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES,
     MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE, PROTOCOL,
 };
+pub(crate) use self::message::ENTRIES;
+pub(crate) use self::receiving::Receiving;
+pub(crate) use self::sending::Sending;
+pub(crate) use self::session::tag;
 pub use self::session::{Options, Session, Summary, Way};
+pub(crate) use self::wire::{Incoming, Outgoing};
