@@ -77,6 +77,14 @@ pub(super) fn existing(dir: &Path) -> Result<Db, Failure> {
     }
 }
 
+/// Makes sure that there is something in the place of a database, without opening it.
+pub(super) fn look(dir: &Path) -> Result<(), Failure> {
+    match Place::look(dir)? {
+        Place::Taken => Ok(()),
+        Place::Absent(_) | Place::Empty => Err(Failure::NoDatabase(dir.into())),
+    }
+}
+
 /// Returns the database as it is, or as it was at a moment.
 pub(super) fn snapshot(db: &Db, at: Option<At>) -> Result<Snapshot<&FjallStore>, Failure> {
     match at {

@@ -42,7 +42,7 @@ pub(super) fn merge(dir: &Path, other: &Path, stats: bool) -> Result<(), Failure
     out.finish()
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     // A path that does not exist is not the same as one that does; if neither does, opening tells.
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }

@@ -22,9 +22,12 @@ mod keeping;
 mod merge;
 mod nearest;
 mod output;
+mod peers;
 mod query;
+mod serve;
 mod show;
 mod stats;
+mod sync;
 
 use std::error::Error as _;
 use std::process::ExitCode;
@@ -67,6 +70,9 @@ fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
         Verb::Refs { elements } => history::refs(&db, at, &elements),
         Verb::Changes { changeset } => history::changes(&db, at, changeset),
         Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
+        Verb::Sync(args) => sync::sync(&db, &args),
+        Verb::Serve(args) => serve::serve(&db, &args),
+        Verb::Peers(args) => peers::peers(&db, &args),
         Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
         Verb::Create(args) => edit::create(&db, &args),
         Verb::Put(args) => edit::put(&db, &args),

@@ -18,5 +18,7 @@ mod program;
 mod read_files;
 mod reading;
 mod readme;
+#[cfg(feature = "net")]
+mod sync;
 mod watch;
 mod write_files;
