@@ -33,6 +33,7 @@ mod model;
 pub mod net;
 mod root;
 pub mod sync;
+mod timestamp;
 mod views;
 
 pub use db::{
@@ -55,4 +56,5 @@ pub use model::{
     MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
+pub use timestamp::{parse_timestamp, show_timestamp};
 pub use views::spatial::Geometry;

@@ -1,17 +1,14 @@
 //! `peers`: who is known.
 
-use std::path::Path;
-
 use clap::{Args, Subcommand};
-use osmdb::Error;
 use osmdb::net::{Fingerprint, Identity, Peer, Peers};
-use prolly::StoreError;
 use serde_json::json;
 
+use super::database::{self, Directory};
 use super::failure::Failure;
+use super::json as as_json;
 use super::keeping::now;
 use super::output::{Out, counted, note, plain};
-use super::{database, json as as_json};
 
 /// What becomes of the peers.
 #[derive(Debug, Args)]
@@ -44,26 +41,26 @@ enum PeersVerb {
     },
 }
 
-pub(super) fn peers(dir: &Path, args: &PeersArgs) -> Result<(), Failure> {
+pub(super) fn peers(dir: &Directory, args: &PeersArgs) -> Result<(), Failure> {
     match &args.verb {
         None => list(dir, args.json),
         Some(PeersVerb::Accept { fingerprint, name }) => {
             database::look(dir)?;
-            Ok(Peers::update(dir, |peers| peers.accept(*fingerprint, name.as_deref()))?)
+            Ok(Peers::update(&dir.path, |peers| peers.accept(*fingerprint, name.as_deref()))?)
         }
         Some(PeersVerb::Forget { peer }) => {
             database::look(dir)?;
-            let found = Peers::update(dir, |peers| peers.forget(peer))?;
+            let found = Peers::update(&dir.path, |peers| peers.forget(peer))?;
             if found { Ok(()) } else { Err(Failure::NoPeer(peer.clone())) }
         }
     }
 }
 
-fn list(dir: &Path, json: bool) -> Result<(), Failure> {
+fn list(dir: &Directory, json: bool) -> Result<(), Failure> {
     database::look(dir)?;
     let mut out = Out::new();
-    match database::existing(dir) {
-        Ok(db) => {
+    match database::unless_locked(dir)? {
+        Some(db) => {
             let fingerprint = Identity::of(&db)?.fingerprint();
             if json {
                 out.line(json!({"fingerprint": fingerprint.to_string(), "here": true}))?;
@@ -71,14 +68,10 @@ fn list(dir: &Path, json: bool) -> Result<(), Failure> {
                 out.line(format_args!("{fingerprint}  this database"))?;
             }
         }
-        // A program serves it; that says the fingerprint too.
-        Err(Failure::Db(Error::Tree(prolly::Error::Store(StoreError::Locked { .. })))) => {
-            note("osmdb: another program has the database open, and shows its fingerprint");
-        }
-        Err(failure) => return Err(failure),
+        None => note("osmdb: another program has the database open, and shows its fingerprint"),
     }
     let now = now();
-    for Peer { fingerprint, key, name, address, synced, root } in Peers::read(dir)?.list() {
+    for Peer { fingerprint, key, name, address, synced, root } in Peers::read(&dir.path)?.list() {
         let fingerprint = fingerprint.map(|fingerprint| fingerprint.to_string());
         let time = synced.map(as_json::time);
         let age = synced.map(|synced| now.saturating_sub(synced));

@@ -8,10 +8,11 @@ use clap::{Args, ValueEnum};
 use osmdb::net::{self, Admit, Fingerprint, Identity, NetError, Peers, ServeOptions, Stdio, Visit};
 use tokio::net::TcpListener;
 
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::keeping::now;
 use super::output::{Out, counted, note, plain, size};
-use super::{database, json, sync};
+use super::{json, sync};
 
 /// How peers are answered.
 #[derive(Debug, Args)]
@@ -49,9 +50,10 @@ enum Allow {
     Anyone,
 }
 
-pub(super) fn serve(dir: &Path, args: &ServeArgs) -> Result<(), Failure> {
-    let dir = args.dir.as_deref().unwrap_or(dir);
-    let db = database::existing(dir)?;
+pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
+    let dir = args.dir.as_deref().map_or_else(|| dir.other(&dir.path), |other| dir.other(other));
+    let db = database::existing(&dir)?;
+    let dir = dir.path.as_path();
     let runtime = sync::runtime()?;
     let options = sync::options(dir)?;
     let served = if args.how.stdio {

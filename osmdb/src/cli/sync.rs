@@ -14,10 +14,11 @@ use osmdb::{Db, Merged, Refused};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::keeping::now;
+use super::merge;
 use super::output::{Out, complain, counted, grouped, note, plain, size};
-use super::{database, merge};
 
 /// The folder of streams that were cut, in the directory of the database.
 const INBOX: &str = "inbox";
@@ -37,10 +38,11 @@ pub(super) struct SyncArgs {
     json: bool,
 }
 
-pub(super) fn sync(dir: &Path, args: &SyncArgs) -> Result<(), Failure> {
-    let own = args.peers.iter().any(|peer| matches!(peer, Address::Dir(other) if merge::is_same(dir, other)));
+pub(super) fn sync(dir: &Directory, args: &SyncArgs) -> Result<(), Failure> {
+    let own =
+        args.peers.iter().any(|peer| matches!(peer, Address::Dir(other) if merge::is_same(&dir.path, other)));
     if own {
-        return Err(Failure::Itself(dir.into()));
+        return Err(Failure::Itself(dir.path.clone()));
     }
     let runtime = runtime()?;
     let failed = database::change(dir, |db| {
@@ -76,11 +78,17 @@ pub(super) fn options(dir: &Path) -> Result<Options, Failure> {
 }
 
 /// Unites with one peer, and prints what came of it.
-fn one(dir: &Path, db: &Db, runtime: &Runtime, address: &Address, args: &SyncArgs) -> Result<(), Failure> {
+fn one(
+    dir: &Directory,
+    db: &Db,
+    runtime: &Runtime,
+    address: &Address,
+    args: &SyncArgs,
+) -> Result<(), Failure> {
     let begun = Instant::now();
     let shown = address.to_string();
     let (done, key) = match address {
-        Address::Dir(other) => (Done::Directory(beside(db, other)?), None),
+        Address::Dir(other) => (Done::Directory(beside(db, &dir.other(other))?), None),
         _ => {
             let failed = |error| Failure::peer(&shown, error);
             let connection = connect(dir, db, runtime, address, args).map_err(|failure| match failure {
@@ -89,15 +97,15 @@ fn one(dir: &Path, db: &Db, runtime: &Runtime, address: &Address, args: &SyncArg
             })?;
             let (key, wire) = (connection.peer(), connection.wire().clone());
             let bar = Bar::new();
-            let session = net::sync_over(db, connection, options(dir)?, |summary| bar.show(summary));
+            let session = net::sync_over(db, connection, options(&dir.path)?, |summary| bar.show(summary));
             let summary = runtime.block_on(session);
             bar.end();
             (Done::Session(Box::new(summary.map_err(failed)?), wire), key)
         }
     };
     let root = done.their_root();
-    Peers::update(dir, |peers| peers.synced(key, Some(&shown), root, now()))?;
-    let name = key.and_then(|key| Peers::read(dir).ok()?.find(&key)?.name.clone());
+    Peers::update(&dir.path, |peers| peers.synced(key, Some(&shown), root, now()))?;
+    let name = key.and_then(|key| Peers::read(&dir.path).ok()?.find(&key)?.name.clone());
     let fingerprint = key.map(|key| Fingerprint::of(&key));
     let mut out = Out::new();
     if args.json {
@@ -116,14 +124,14 @@ fn one(dir: &Path, db: &Db, runtime: &Runtime, address: &Address, args: &SyncArg
 
 /// Connects to a peer, and asks about one that is not known.
 fn connect(
-    dir: &Path,
+    dir: &Directory,
     db: &Db,
     runtime: &Runtime,
     address: &Address,
     args: &SyncArgs,
 ) -> Result<Connection, Failure> {
     let identity = Identity::of(db)?;
-    let known = Peers::read(dir)?;
+    let known = Peers::read(&dir.path)?;
     let mut accepted: BTreeSet<Fingerprint> = args.accept.iter().copied().collect();
     let dial = |accepted: &BTreeSet<Fingerprint>| {
         let (known, accepted) = (known.clone(), accepted.clone());
@@ -139,7 +147,7 @@ fn connect(
     };
     let connection = connection.map_err(|error| Failure::Net(Box::new(error)))?;
     if let Some(key) = connection.peer().filter(|key| !known.knows(key)) {
-        Peers::update(dir, |peers| peers.accept(Fingerprint::of(&key), None))?;
+        Peers::update(&dir.path, |peers| peers.accept(Fingerprint::of(&key), None))?;
     }
     Ok(connection)
 }
@@ -160,7 +168,7 @@ fn ask(address: &Address, theirs: Fingerprint, ours: Fingerprint) -> bool {
 }
 
 /// Unites with the database in another directory, both ways.
-fn beside(db: &Db, other: &Path) -> Result<[Merged; 2], Failure> {
+fn beside(db: &Db, other: &Directory) -> Result<[Merged; 2], Failure> {
     let theirs = database::existing(other).map_err(|failure| match failure {
         Failure::NoDatabase(path) => Failure::NoOther(path),
         failure => failure,
@@ -319,6 +327,9 @@ pub(super) fn advice(error: &NetError) -> String {
         NetError::Handshake { .. } => "check the address, and whether both programs are of one age".into(),
         NetError::SlowHandshake | NetError::Io(_) => "check the connection, and sync again".into(),
         NetError::Sync(SyncError::Version { .. }) => "use the newer program on both sides".into(),
+        NetError::Sync(SyncError::NoAgreement { .. }) => {
+            "somebody else writes there at the same time: sync again, what came is kept".into()
+        }
         NetError::Sync(SyncError::Silence { .. } | SyncError::Slow { .. }) => {
             "check the connection, and sync again: what came is not sent again".into()
         }

@@ -271,7 +271,8 @@ fn a_peer_that_edits_meanwhile_loses_nothing() {
             let here = sync_over(&*ours, here, keep(), |_| ());
             tokio::join!(here, sync_over(&*theirs, there, keep(), |_| ()))
         });
-        (here.unwrap(), there.unwrap());
+        here.unwrap();
+        there.unwrap();
     }
     editor.join().unwrap();
     runtime.block_on(both(&ours, &theirs, duplex(1_000)));
@@ -316,7 +317,7 @@ fn the_peer_hears_why_a_session_ends() {
         };
         let (outcome, said) = tokio::join!(sync_over(&ours, here, Options::default(), |_| ()), peer);
         let reason = outcome.unwrap_err().to_string();
-        assert!(matches!(String::from_utf8_lossy(&said).find(&reason), Some(_)), "{reason}: {said:?}");
+        assert!(String::from_utf8_lossy(&said).contains(&reason), "{reason}: {said:?}");
     });
 }
 
@@ -330,7 +331,8 @@ fn progress_goes_on_to_the_end() {
             sync_over(&ours, here, Options::default(), |_| ()),
             sync_over(&theirs, there, Options::default(), |summary| seen.push(summary.clone())),
         );
-        (here.unwrap(), there.unwrap());
+        here.unwrap();
+        there.unwrap();
     });
     assert!(seen.is_sorted_by_key(|summary| summary.bytes_in));
     let last = seen.last().unwrap();
@@ -416,6 +418,22 @@ async fn served(
     (address, stop, running)
 }
 
+/// Syncs with a server; tells whether both have the same root then.
+async fn come(address: &Address, peer: &Memory) -> bool {
+    let identity = Identity::of(peer).unwrap();
+    let connection = dial(address, &identity, Arc::new(|_| true)).await.unwrap();
+    let wire = connection.wire().clone();
+    match sync_over(peer, connection, Options::default(), |_| ()).await {
+        Ok(summary) => {
+            assert!(wire.bytes_in() > summary.bytes_in, "encryption has a price");
+            true
+        }
+        Err(NetError::Sync(SyncError::NoAgreement { .. })) => false,
+        Err(NetError::Sync(SyncError::Refused { reason })) if reason.contains("do not agree") => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
 #[test]
 fn many_come_at_once_and_bad_ones_harm_nobody() {
     let db = Arc::new(filled(2_000));
@@ -437,11 +455,8 @@ fn many_come_at_once_and_bad_ones_harm_nobody() {
                 edit(&peer, [10_000 + number]);
                 let handle = tokio::runtime::Handle::current();
                 handle.block_on(async {
-                    let identity = Identity::of(&peer).unwrap();
-                    let connection = dial(&address, &identity, Arc::new(|_| true)).await.unwrap();
-                    let wire = connection.wire().clone();
-                    let summary = sync_over(&peer, connection, Options::default(), |_| ()).await.unwrap();
-                    assert!(wire.bytes_in() > summary.bytes_in, "encryption has a price");
+                    // Where many write at once, two may not come to an end of it before a third one writes.
+                    while !come(&address, &peer).await {}
                 });
                 peer
             }));
@@ -453,9 +468,7 @@ fn many_come_at_once_and_bad_ones_harm_nobody() {
         assert_eq!(db.counts().entries, 2_024);
         // Once more, and all have everything.
         for peer in &roots {
-            let identity = Identity::of(peer).unwrap();
-            let connection = dial(&address, &identity, Arc::new(|_| true)).await.unwrap();
-            sync_over(peer, connection, Options::default(), |_| ()).await.unwrap();
+            assert!(come(&address, peer).await);
             assert_eq!(peer.root(), db.root());
         }
         drop(silent);

@@ -38,6 +38,7 @@
 
 mod additions;
 mod bases;
+mod bulk;
 mod error;
 mod holdings;
 mod inbox;
@@ -55,7 +56,7 @@ mod wire;
 pub use self::error::SyncError;
 pub use self::inbox::Inbox;
 pub use self::limits::{
-    CREDIT_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES,
-    MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE, PROTOCOL,
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES,
+    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE, PROTOCOL,
 };
 pub use self::session::{Options, Session, Summary, Way};
