@@ -151,7 +151,8 @@ fn every_pair_becomes_one_over_everything() {
                 _ => {}
             }
             if carrier != "directory" {
-                assert_eq!(done["round_trips"], 1, "{carrier} {case}: {done}");
+                let most = if case == 2 { 4 } else { 1 };
+                assert!(done["round_trips"].as_u64().unwrap() <= most, "{carrier} {case}: {done}");
             }
         }
     }
@@ -293,10 +294,44 @@ fn what_cannot_be_asked_for() {
     // Somebody serves the other one: only one program at a time has it.
     put(&place.path("b"), 1..3, 0);
     let _served = Served::start(&place, "b", &[]);
-    let sentence = place.run(["sync", "b"]).refused(1);
+    let sentence = place.run(["--wait", "0", "sync", "b"]).refused(1);
     assert!(sentence.contains("another process has b open"), "{sentence}");
     let listed = place.run(["--db", "b", "peers"]);
     assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), ""));
+}
+
+/// Hides what differs from run to run.
+fn masked(line: &str) -> String {
+    let word = |word: &str| -> String {
+        let place = ["tcp://", "(10.", "(127."].iter().any(|start| word.contains(start));
+        match word {
+            word if word.starts_with("bafyr4i") => "ROOT".to_owned(),
+            _ if place => "PLACE".to_owned(),
+            word => word.chars().map(|sign| if sign.is_ascii_digit() { '#' } else { sign }).collect(),
+        }
+    };
+    let line = line.split(' ').map(word).collect::<Vec<_>>().join(" ");
+    // A figure has as many digits as it has.
+    line.split('#').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#")
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = include_str!("../../../README.md");
+    let place = Place::new();
+    pair(&place, 1);
+    let mut served = Served::start(&place, "a", &[]);
+    let peer = format!("tcp://{}", served.address);
+    let hello = format!("listening at {peer}, fingerprint {}", served.fingerprint);
+    let said = place.run(["--db", "b", "sync", &peer, "--accept", &served.fingerprint]).done();
+    let visit = served.visit();
+    let shown: Vec<String> = readme.lines().map(masked).collect();
+    for line in [hello.as_str()].into_iter().chain(said.lines()) {
+        assert!(shown.contains(&masked(line)), "the README does not show: {line}");
+    }
+    // The README's visitor has a name.
+    let (_, rest) = visit.trim().split_once("): ").unwrap();
+    assert!(shown.iter().any(|line| line.ends_with(&masked(rest))), "the README does not show: {visit}");
 }
 
 /// Numbers that look random, and are the same in every run.
