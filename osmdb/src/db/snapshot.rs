@@ -226,7 +226,7 @@ impl<S: PageSource> Snapshot<S> {
     /// # let db = Db::in_memory("osm")?;
     /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
     /// let stats = db.snapshot().tree_stats()?;
-    /// assert_eq!(stats.len(), 5);
+    /// assert_eq!(stats.len(), 6);
     /// assert_eq!((stats[0].0, stats[0].1.pairs, stats[0].1.pages), ("heads", 1, 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
