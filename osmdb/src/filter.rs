@@ -249,6 +249,11 @@ impl Filter {
         !self.tags.is_empty()
     }
 
+    /// Tells whether anything can pass that has a place of its own.
+    pub(crate) fn admits_places(&self) -> bool {
+        self.admits(Kind::Node) || self.admits(Kind::Way)
+    }
+
     /// Returns tags that whatever passes has, all of them.
     pub(crate) fn demands(&self) -> impl Iterator<Item = Demand<'_>> {
         self.tags.iter().filter_map(|condition| match condition {

@@ -4,6 +4,7 @@ mod apply;
 mod areas;
 mod authors;
 mod batch;
+mod by_tag;
 mod change_file;
 mod changeset;
 mod count;

@@ -54,7 +54,9 @@ impl Texts {
         if out.len() - start > self.most {
             out.truncate(start + self.most - HASH_BYTES - 1);
             out.push(CUT);
-            out.extend_from_slice(blake3::hash(text.as_bytes()).as_bytes().get(..HASH_BYTES).unwrap_or_default());
+            out.extend_from_slice(
+                blake3::hash(text.as_bytes()).as_bytes().get(..HASH_BYTES).unwrap_or_default(),
+            );
         }
         out.push(0);
     }
