@@ -113,6 +113,22 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn terms_are_those_of_the_specification() {
+        let texts = Texts::of(&Config::default());
+        assert_eq!(texts.tag("amenity", ""), b"amenity\0\0");
+        assert_eq!(texts.tag("\0a", "\u{1}"), b"\x01\x01a\0\x01\x02\0");
+        let long = "é".repeat(255);
+        let term = texts.prefix(Demand { key: &long, value: None });
+        assert_eq!((term.len(), &term[..238]), (256, &long.as_bytes()[..238]));
+        assert_eq!(
+            (term[238], &term[239..255], term[255]),
+            (0xff, &blake3::hash(long.as_bytes()).as_bytes()[..16], 0)
+        );
+        let most = |key_max| Texts::of(&Config { key_max, ..Config::default() }).most;
+        assert_eq!([most(10), most(64), most(532), most(1_024)], [18, 21, 255, 255]);
+    }
+
     proptest! {
         #[test]
         fn keys_sort_as_their_tags_and_stand_for_one_each(

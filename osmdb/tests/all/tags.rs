@@ -10,7 +10,7 @@ use osmdb::{
 use prolly::{Counting, MemoryStore, PageSource};
 use proptest::prelude::*;
 
-const FILTERS: [&str; 18] = [
+const FILTERS: [&str; 21] = [
     "",
     "node",
     "way|relation",
@@ -29,6 +29,9 @@ const FILTERS: [&str; 18] = [
     "rare",
     "node and rare",
     "kind=nothing",
+    "some",
+    "some=x",
+    "node|way and some~=X",
 ];
 
 fn filters() -> impl Strategy<Value = Filter> {
@@ -161,6 +164,9 @@ fn town(seed: u64, relations: u64) -> Db<MemoryStore> {
         let mut tags = Tags::new();
         if random(3) > 0 {
             tags.push("kind", ["a", "b", "c"][usize::try_from(random(3)).unwrap()]);
+        }
+        if random(10) == 0 {
+            tags.push("some", "x");
         }
         if random(40) == 0 {
             tags.push("rare", ["1", "2"][usize::try_from(random(2)).unwrap()]);
