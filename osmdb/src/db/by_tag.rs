@@ -17,8 +17,12 @@ use crate::views::tags::{Texts, place_of};
 /// What so few have is looked up, however little there may be in the box.
 const FEW: u64 = 64;
 
-/// To look something up costs as much as to walk over so many pairs: measured.
-const PAIRS_PER_LOOKUP: u64 = 6;
+/// To look something up costs at most as much as to walk over so many pairs of the spatial tree: measured.
+const PAIRS_PER_LOOKUP: u128 = 2;
+
+/// To walk over so many keys of the tags tree costs at most as much as over one pair of the spatial tree:
+/// measured.
+const KEYS_PER_PAIR: u64 = 8;
 
 /// No more places than this are gathered at once, at 20 bytes each: those of a tag's key, whatever its value,
 /// come in the order of values and must be sorted.
@@ -111,7 +115,7 @@ enum Stage {
     Demands(Counts),
     /// How many relations have the tag, of which there are so many pairs.
     Relations(Counts, Demanded, u64),
-    /// How many pairs of the spatial tree are in the box, where the tags tree has so many.
+    /// How many pairs of the tags tree, and of the spatial tree: first of all, then in the box.
     Here(Counts, Counts, Demanded),
     Places(Scan, Gathering),
     /// Pairs of the spatial tree, and the walk over more places.
@@ -203,9 +207,8 @@ impl ByTag {
                             return Ok(Step::Missing(cids));
                         }
                     };
-                    let (tags, spatial): (u64, u64) = (tags.iter().sum(), spatial.iter().sum());
-                    let fits = demand.is_exact || tags <= MAX_GATHERED;
-                    if !fits || tags.saturating_mul(PAIRS_PER_LOOKUP) > spatial {
+                    let fits = demand.is_exact || tags.iter().sum::<u64>() <= MAX_GATHERED;
+                    if !fits || !costs_less(demand.is_exact, &tags, &spatial) {
                         return Ok(Step::Ready(Found::NotHere));
                     }
                     let demand = demand.clone();
@@ -273,7 +276,8 @@ impl ByTag {
             true => Counts::new(self.tags, ranges.iter().map(|range| behind(&demand.prefix, range))),
             false => Counts::new(self.tags, [KeyRange::prefix(&demand.prefix)]),
         };
-        self.stage = Stage::Here(tags, Counts::new(self.spatial, ranges), demand);
+        let spatial = Counts::new(self.spatial, std::iter::once(KeyRange::all()).chain(ranges));
+        self.stage = Stage::Here(tags, spatial, demand);
     }
 
     /// Begins to gather places.
@@ -286,6 +290,19 @@ impl ByTag {
         let scan = Scan::new(self.tags, ranges);
         self.stage = Stage::Places(scan, Gathering { all, places: Vec::new() });
     }
+}
+
+/// Tells whether it costs less to look up what has a tag. `tags` says how many pairs of the tags tree are looked
+/// at; `spatial`, how many the spatial tree has, and how many of these are in ranges around the box.
+fn costs_less(is_exact: bool, tags: &[u64], spatial: &[u64]) -> bool {
+    let tags: u128 = tags.iter().copied().map(u128::from).sum();
+    let Some((all, here)) = spatial.split_first() else { return false };
+    let (all, here): (u128, u128) = (u128::from(*all), here.iter().copied().map(u128::from).sum());
+    if is_exact {
+        return tags * PAIRS_PER_LOOKUP <= here;
+    }
+    // What is not in the box is not looked up: as much of what has the tag is there as of all.
+    tags / u128::from(KEYS_PER_PAIR) + tags * here.min(all) / all.max(1) * PAIRS_PER_LOOKUP <= here
 }
 
 /// Returns the range of keys that are a prefix and a key of another range.
@@ -345,7 +362,7 @@ impl RelationsByTag {
         let ranges: Vec<KeyRange> = demanded(filter, tags).into_iter().map(range).collect();
         let counts = Counts::new(tags, ranges.iter().cloned());
         // The heads of relations are large; the keys of tags are not.
-        let most = MAX_GATHERED.min(root.counts.relations.saturating_mul(PAIRS_PER_LOOKUP));
+        let most = MAX_GATHERED.min(root.counts.relations.saturating_mul(KEYS_PER_PAIR));
         Self { tags, ranges, most, stage: RelationsStage::Counting(counts), found: Vec::new() }
     }
 

@@ -58,32 +58,45 @@ pub(crate) struct Places {
 /// Where the pairs come from.
 #[derive(Debug)]
 enum Walk {
+    /// What is to be walked over; the ranges of a box are worth reckoning only if somebody asks.
+    NotBegun(PartOf, Option<Box<Passing>>),
     All(Scan),
     Tagged(Box<ByTag>),
+}
+
+/// A [`Part`] that owns its key.
+#[derive(Debug)]
+enum PartOf {
+    All,
+    From(Bytes),
+    Before(Bytes),
+}
+
+/// What is looked for.
+#[derive(Debug)]
+struct Passing {
+    root: Root,
+    filter: Filter,
+    wants_relations: bool,
 }
 
 impl Places {
     /// Begins to walk over all pairs.
     pub(crate) fn new(spatial: Tree, windows: Vec<Window>, part: Part<'_>) -> Self {
-        let mut ranges: Vec<KeyRange> = match windows.is_empty() {
-            true => vec![KeyRange::all()],
-            false => windows.iter().flat_map(spatial::ranges).collect(),
+        let part = match part {
+            Part::All => PartOf::All,
+            Part::From(key) => PartOf::From(Bytes::copy_from_slice(key)),
+            Part::Before(key) => PartOf::Before(Bytes::copy_from_slice(key)),
         };
-        match part {
-            Part::All => {}
-            Part::From(key) => ranges.iter_mut().filter(|range| range.from < key).for_each(|range| {
-                range.from = Bytes::copy_from_slice(key);
-            }),
-            Part::Before(key) => {
-                let ends_behind = |to: &Option<Bytes>| to.as_ref().is_none_or(|to| to > key);
-                ranges.iter_mut().filter(|range| ends_behind(&range.to)).for_each(|range| {
-                    range.to = Some(Bytes::copy_from_slice(key));
-                });
-            }
+        Self {
+            spatial,
+            windows,
+            ranges: Vec::new(),
+            walk: Walk::NotBegun(part, None),
+            rest: VecDeque::new(),
+            reading: None,
+            no_relations: false,
         }
-        let walk = Walk::All(Scan::new(spatial, ranges.clone()));
-        let (rest, reading) = (VecDeque::new(), None);
-        Self { spatial, windows, ranges, walk, rest, reading, no_relations: false }
     }
 
     /// Begins to walk over the pairs of what may pass a filter: all of them, or those of what has a tag that it
@@ -96,16 +109,44 @@ impl Places {
         wants_relations: bool,
     ) -> Self {
         let mut places = Self::new(root.trees.spatial, windows, part);
-        if let Some(tagged) = ByTag::new(root, filter, &places.windows, &places.ranges, wants_relations) {
-            places.walk = Walk::Tagged(Box::new(tagged));
+        if let Walk::NotBegun(_, passing) = &mut places.walk {
+            *passing =
+                Some(Box::new(Passing { root: root.clone(), filter: filter.clone(), wants_relations }));
         }
         places
+    }
+
+    /// Makes the walk that was only noted.
+    fn begin(&self, part: &PartOf, passing: Option<&Passing>) -> (Vec<KeyRange>, Walk) {
+        let mut ranges: Vec<KeyRange> = match self.windows.is_empty() {
+            true => vec![KeyRange::all()],
+            false => self.windows.iter().flat_map(spatial::ranges).collect(),
+        };
+        match part {
+            PartOf::All => {}
+            PartOf::From(key) => ranges.iter_mut().filter(|range| range.from < key).for_each(|range| {
+                range.from = key.clone();
+            }),
+            PartOf::Before(key) => {
+                let ends_behind = |to: &Option<Bytes>| to.as_ref().is_none_or(|to| to > key);
+                ranges.iter_mut().filter(|range| ends_behind(&range.to)).for_each(|range| {
+                    range.to = Some(key.clone());
+                });
+            }
+        }
+        let tagged = passing.and_then(|Passing { root, filter, wants_relations }| {
+            ByTag::new(root, filter, &self.windows, &ranges, *wants_relations)
+        });
+        match tagged {
+            Some(tagged) => (ranges, Walk::Tagged(Box::new(tagged))),
+            None => (Vec::new(), Walk::All(Scan::new(self.spatial, ranges))),
+        }
     }
 
     /// Tells whether it has turned out that no relation can pass the filter.
     pub(crate) fn no_relations(&self) -> bool {
         match &self.walk {
-            Walk::All(_) => self.no_relations,
+            Walk::NotBegun(..) | Walk::All(_) => self.no_relations,
             Walk::Tagged(tagged) => tagged.no_relations(),
         }
     }
@@ -114,6 +155,10 @@ impl Places {
     fn run<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Run>>, Error> {
         loop {
             match &mut self.walk {
+                Walk::NotBegun(part, passing) => {
+                    let (part, passing) = (std::mem::replace(part, PartOf::All), passing.take());
+                    (self.ranges, self.walk) = self.begin(&part, passing.as_deref());
+                }
                 Walk::All(scan) => return Ok(scan.step(source)?),
                 Walk::Tagged(tagged) => match tagged.step(source)? {
                     Step::Missing(cids) => return Ok(Step::Missing(cids)),
