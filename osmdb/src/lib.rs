@@ -29,6 +29,7 @@ mod geometry;
 pub mod io;
 mod model;
 mod root;
+pub mod sync;
 mod views;
 
 pub use db::{

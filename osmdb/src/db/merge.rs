@@ -142,6 +142,9 @@ pub enum Unfit {
     /// The policy does not admit it.
     #[error("the policy does not admit it")]
     Policy,
+    /// It replaces a version that is not taken in.
+    #[error("it replaces a version that is not taken in")]
+    Parent,
 }
 
 /// What a merge did.

@@ -20,6 +20,7 @@ mod merge;
 mod nearest;
 mod places;
 mod query;
+mod receive;
 mod reflog;
 mod snapshot;
 mod stage;
@@ -62,7 +63,9 @@ use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
 use apply::Applied;
+pub(crate) use receive::{Heap, Received};
 use reflog::Cause;
+pub(crate) use snapshot::parse_history;
 
 /// The store's name for the root of the database.
 const MAIN: &str = "main";

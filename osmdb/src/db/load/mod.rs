@@ -28,7 +28,7 @@ use std::thread::{self, ScopedJoinHandle};
 
 use prolly::{Builder, Config, PageSink, Tree};
 
-pub(crate) use self::groups::{Body, Groups, body_of};
+pub(crate) use self::groups::{Body, Groups, body_of, record_of};
 pub(crate) use self::read::read;
 pub(crate) use self::reload::{is_worth_it, reload};
 use self::sorter::Merge;

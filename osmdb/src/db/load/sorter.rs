@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prolly::StoreError;
@@ -189,7 +190,7 @@ pub(crate) enum Sorted<const N: usize> {
     #[allow(private_interfaces)]
     Runs(Vec<Run<N>>),
     /// To be read as one.
-    Several(Vec<Self>),
+    Several(Vec<Arc<Self>>),
 }
 
 impl<const N: usize> Sorted<N> {
