@@ -70,9 +70,13 @@ impl Leaves {
     }
 
     /// Lists the entries in some of the leaves, which are here.
-    pub(crate) fn entries<S: PageSource>(&self, source: &S, leaves: &[Id]) -> Result<Entries, Error> {
+    pub(crate) fn entries<S: PageSource>(
+        &self,
+        source: &S,
+        leaves: impl IntoIterator<Item = Id>,
+    ) -> Result<Entries, Error> {
         let mut entries = Entries { salt: self.salt, by_id: BTreeMap::new() };
-        for leaf in leaves.iter().filter_map(|id| self.by_id.get(id)) {
+        for leaf in leaves.into_iter().filter_map(|id| self.by_id.get(&id)) {
             entries.add(source, *leaf)?;
         }
         Ok(entries)
@@ -87,6 +91,10 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
+    pub(crate) const fn none(salt: Salt) -> Self {
+        Self { salt, by_id: BTreeMap::new() }
+    }
+
     fn add<S: PageSource>(&mut self, source: &S, leaf: Leaf) -> Result<(), Error> {
         let (Leaf::Heads(cid) | Leaf::History(cid)) = leaf;
         let page = source.page(&cid).map_err(prolly::Error::from)?;
@@ -115,6 +123,18 @@ impl Entries {
         self.by_id.keys().copied()
     }
 
+    /// All, in the order of their elements.
+    pub(crate) fn listed(&self) -> Vec<Listed> {
+        let all = self.by_id.iter().map(|(id, (element, version))| Listed {
+            element: *element,
+            version: *version,
+            hint: hint(*id),
+        });
+        let mut all: Vec<Listed> = all.collect();
+        all.sort_unstable_by_key(|listed| (listed.element, listed.version));
+        all
+    }
+
     /// Those with some ids, by element.
     pub(crate) fn select(&self, ids: &[Id]) -> BTreeMap<ElementId, BTreeSet<Version>> {
         let mut selected: BTreeMap<ElementId, BTreeSet<Version>> = BTreeMap::new();
@@ -123,6 +143,27 @@ impl Entries {
         }
         selected
     }
+}
+
+/// The start of a leaf's id, by which one is told from the few thousand others.
+pub(crate) type ShortLeaf = [u8; 4];
+
+pub(crate) fn short_leaf(id: Id) -> ShortLeaf {
+    id.to_le_bytes().first_chunk().copied().unwrap_or_default()
+}
+
+/// A byte of an entry's id. Two versions of an element have the same one in one of 256 cases.
+fn hint(id: Id) -> u8 {
+    let [hint, ..] = id.to_le_bytes();
+    hint
+}
+
+/// An entry in a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed {
+    pub(crate) element: ElementId,
+    pub(crate) version: Version,
+    pub(crate) hint: u8,
 }
 
 /// Returns some versions of an element: heads, or history.

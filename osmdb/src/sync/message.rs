@@ -15,12 +15,13 @@ pub(crate) const DELTA: u8 = 2;
 pub(crate) const ENTRIES: u8 = 3;
 pub(crate) const END: u8 = 4;
 pub(crate) const CELLS: u8 = 5;
-pub(crate) const LIST: u8 = 6;
+pub(crate) const LEAVES: u8 = 6;
 pub(crate) const WANT: u8 = 7;
-pub(crate) const DONE: u8 = 8;
-pub(crate) const CREDIT: u8 = 9;
-pub(crate) const WAIT: u8 = 10;
-pub(crate) const STOP: u8 = 11;
+pub(crate) const LIST: u8 = 8;
+pub(crate) const DONE: u8 = 9;
+pub(crate) const CREDIT: u8 = 10;
+pub(crate) const WAIT: u8 = 11;
+pub(crate) const STOP: u8 = 12;
 
 /// The bytes of a root by which it is recognized among a few thousand.
 pub(crate) const SHORT_BYTES: usize = 5;
@@ -156,16 +157,11 @@ pub(crate) enum Message {
         start: u64,
         cells: Vec<Cell>,
     },
-    /// A piece of the list of entries, as their elements and one byte of each version's id; whether more
-    /// follows.
-    List {
+    /// A piece of a list, or of what is wanted of one; and whether more of it follows.
+    Piece {
+        kind: u8,
         more: bool,
-        items: Bytes,
-    },
-    /// Which of the listed entries are wanted, by their places in the list.
-    Want {
-        more: bool,
-        places: Bytes,
+        bytes: Bytes,
     },
     /// The sender has taken in all that came.
     Done {
@@ -202,18 +198,13 @@ impl Message {
                 Ok(Self::Delta { base: Cid::from_hash(*base), after })
             }
             ENTRIES => Ok(Self::Entries(body)),
-            LIST | WANT => {
+            LEAVES | LIST | WANT => {
                 let more = match body.first() {
                     Some(0) => false,
                     Some(1) => true,
                     _ => return Err(malformed()),
                 };
-                let rest = body.slice(1..);
-                Ok(if kind == LIST {
-                    Self::List { more, items: rest }
-                } else {
-                    Self::Want { more, places: rest }
-                })
+                Ok(Self::Piece { kind, more, bytes: body.slice(1..) })
             }
             _ => Self::read(kind, &body).map_err(|_| malformed())?.ok_or_else(malformed),
         }

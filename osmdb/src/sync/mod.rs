@@ -38,6 +38,7 @@
 
 mod additions;
 mod bases;
+mod bulk;
 mod error;
 mod holdings;
 mod inbox;

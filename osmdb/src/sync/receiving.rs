@@ -20,13 +20,24 @@ pub(crate) struct Receiving {
     /// What the entries came after, if the peer counts from a root.
     pub(crate) base: Option<Root>,
     into: Into,
-    /// The ids that are to come, if that is known.
-    expected: Option<(Salt, BTreeSet<Id>)>,
+    /// How ids are made, where they matter.
+    salt: Option<Salt>,
+    expected: Expected,
     last: Option<ElementId>,
     /// The versions of the last element.
     versions: BTreeSet<Version>,
-    /// How many have come, without those that had come before.
-    pub(crate) count: u64,
+    /// How many have come of this stream, without those that had come before.
+    count: u64,
+    /// How many have come of streams that are whole.
+    pub(crate) total: u64,
+}
+
+/// What is to come.
+enum Expected {
+    /// Nobody knows; the ids of what came.
+    Anything(Vec<Id>),
+    /// What is left of it.
+    These(BTreeSet<Id>),
 }
 
 enum Into {
@@ -48,17 +59,29 @@ impl Receiving {
             None => Into::Heap(db.heap()?),
         };
         let versions = BTreeSet::new();
-        Ok(Self { base: Some(base), into, expected: None, last, versions, count: 0 })
+        let expected = Expected::Anything(Vec::new());
+        Ok(Self { base: Some(base), into, salt: None, expected, last, versions, count: 0, total: 0 })
     }
 
-    /// Takes a stream of entries of which the ids are known.
-    pub(crate) fn expecting<S: PageStore + Sync>(
-        db: &Db<S>,
-        salt: Salt,
-        ids: &[Id],
-    ) -> Result<Self, SyncError> {
-        let (into, expected) = (Into::Heap(db.heap()?), Some((salt, ids.iter().copied().collect())));
-        Ok(Self { base: None, into, expected, last: None, versions: BTreeSet::new(), count: 0 })
+    /// Takes a stream of entries, and notes their ids.
+    pub(crate) fn noting<S: PageStore + Sync>(db: &Db<S>, salt: Salt) -> Result<Self, SyncError> {
+        let (into, expected) = (Into::Heap(db.heap()?), Expected::Anything(Vec::new()));
+        let versions = BTreeSet::new();
+        Ok(Self { base: None, into, salt: Some(salt), expected, last: None, versions, count: 0, total: 0 })
+    }
+
+    /// Goes on with a stream of entries with these ids and no others.
+    pub(crate) fn expect(&mut self, ids: &[Id]) {
+        self.expected = Expected::These(ids.iter().copied().collect());
+        self.last = None;
+    }
+
+    /// Returns the ids of what came.
+    pub(crate) fn noted(&self) -> &[Id] {
+        match &self.expected {
+            Expected::Anything(ids) => ids,
+            Expected::These(_) => &[],
+        }
     }
 
     /// Takes in a message, as a whole or not at all.
@@ -81,10 +104,16 @@ impl Receiving {
             if let Err(source) = known.entry.check_signature() {
                 return Err(SyncError::Forged { element, version, source });
             }
-            if let Some((salt, expected)) = &mut self.expected
-                && !expected.remove(&salt.entry(&version))
-            {
-                return Err(SyncError::Unasked { element, version });
+            if let Some(salt) = &self.salt {
+                let id = salt.entry(&version);
+                match &mut self.expected {
+                    Expected::Anything(ids) => ids.push(id),
+                    Expected::These(ids) => {
+                        if !ids.remove(&id) {
+                            return Err(SyncError::Unasked { element, version });
+                        }
+                    }
+                }
             }
             self.count += 1;
             all.push(known);
@@ -95,18 +124,22 @@ impl Receiving {
         }
     }
 
-    /// Checks that all has come, and returns it.
-    pub(crate) fn finish<S: PageStore + Sync>(
-        self,
-        db: &Db<S>,
-        said: u64,
-    ) -> Result<(Option<Root>, Heap), SyncError> {
-        if said != self.count {
-            return Err(SyncError::Count { expected: said, found: self.count });
+    /// Checks at the end of a stream that all has come.
+    pub(crate) fn check(&mut self, said: u64) -> Result<(), SyncError> {
+        let found = std::mem::take(&mut self.count);
+        self.total += found;
+        let left = match &self.expected {
+            Expected::Anything(_) => 0,
+            Expected::These(left) => left.len() as u64,
+        };
+        if said != found || left > 0 {
+            return Err(SyncError::Count { expected: said.max(found + left), found });
         }
-        if let Some((_, left)) = self.expected.filter(|(_, left)| !left.is_empty()) {
-            return Err(SyncError::Count { expected: self.count + left.len() as u64, found: self.count });
-        }
+        Ok(())
+    }
+
+    /// Returns all that came.
+    pub(crate) fn finish<S: PageStore + Sync>(self, db: &Db<S>) -> Result<(Option<Root>, Heap), SyncError> {
         let heap = match self.into {
             Into::Heap(heap) => heap,
             Into::Part(mut part) => {

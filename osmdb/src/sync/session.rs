@@ -1,5 +1,6 @@
 //! One exchange with a peer, as a machine: bytes in, bytes out.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +9,18 @@ use bytes::Bytes;
 use prolly::{Cid, PageStore};
 
 use super::bases::Bases;
+use super::bulk::Pieces;
 use super::error::SyncError;
-use super::holdings::Salt;
 use super::inbox::Inbox;
 use super::limits::{CREDIT_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE};
 use super::message::{self, Cursor, Hello, Message, Part, Phase, short};
 use super::receiving::Receiving;
 use super::sending::Sending;
-use super::sketch::Apart;
 use super::walk::{Found, Walk};
 use super::wire::{Incoming, Outgoing};
 use crate::db::{Db, Everyone, Policy, Received, Refused, Snapshot};
 use crate::model::ElementId;
 use crate::root::Root;
-
-/// No more is made ready for sending than this, in bytes.
-const READY_BYTES: usize = 4 * FRAME_BYTES;
 
 /// A peer takes in about so many entries a second, on a slow machine.
 const ENTRIES_PER_SECOND: u64 = 5_000;
@@ -140,10 +137,11 @@ pub struct Session<'a, S> {
     theirs: Option<Hello>,
     round: u32,
     walk: Option<Walk>,
-    sending: Option<Sending>,
+    /// What is to be sent, in order.
+    sending: VecDeque<Job>,
     receiving: Option<Receiving>,
-    /// A stream that has come to its end, with how many entries it had, as the peer said.
-    arrived: Option<(Receiving, u64)>,
+    /// What has come as a whole, and is to be added.
+    arrived: Option<Receiving>,
     our_done: Option<Cid>,
     their_done: Option<(Cid, u64)>,
     /// How many bytes of entries may still be sent.
@@ -153,6 +151,12 @@ pub struct Session<'a, S> {
     clock: Clock,
     finished: bool,
     summary: Summary,
+}
+
+/// What is sent piece by piece, as there is room.
+enum Job {
+    Stream(Sending),
+    Cells(super::walk::Outgoing),
 }
 
 /// How long the peer has been silent.
@@ -223,7 +227,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             theirs: None,
             round: 0,
             walk: None,
-            sending: None,
+            sending: VecDeque::new(),
             receiving: None,
             arrived: None,
             our_done: None,
@@ -356,7 +360,9 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 self.clock.patience = MAX_SILENCE + Duration::from_secs(seconds).min(MAX_WAIT);
             }
             Message::Delta { base, after } => self.take_delta(base, after)?,
-            Message::Cells { phase, start, cells, .. } => self.take_cells(phase, start, &cells)?,
+            Message::Cells { phase, members, start, cells } => {
+                self.take_cells((phase, members, start), &cells)?;
+            }
             Message::Entries(entries) => {
                 let receiving = self.receiving.as_mut().ok_or(out_of_turn)?;
                 let bytes = entries.len() as u64;
@@ -372,12 +378,23 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 }
             }
             Message::End { entries } => {
-                let receiving = self.receiving.take().ok_or(out_of_turn)?;
+                let mut receiving = self.receiving.take().ok_or(out_of_turn)?;
+                receiving.check(entries)?;
                 self.summary.crossings += 1;
-                self.arrived = Some((receiving, entries));
+                if let Some(walk) = &mut self.walk {
+                    self.sending.push_back(Job::Cells(walk.compare_again(receiving.noted())));
+                    self.receiving = Some(receiving);
+                } else {
+                    self.arrived = Some(receiving);
+                }
+            }
+            Message::Piece { kind, more, bytes } => {
+                let walk = self.walk.as_mut().ok_or(out_of_turn)?;
+                let found = walk.receive_piece(*self.ours.source(), (kind, more, &bytes))?;
+                self.go_on(found)?;
             }
             Message::Done { root, gained, refused } => {
-                if self.their_done.is_some() || self.sending.is_some() {
+                if self.their_done.is_some() || !self.sending.is_empty() {
                     return Err(out_of_turn);
                 }
                 self.summary.given += gained;
@@ -385,7 +402,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 self.their_done = Some((root, refused));
                 self.close_round()?;
             }
-            Message::Hello(_) | Message::List { .. } | Message::Want { .. } => return Err(out_of_turn),
+            Message::Hello(_) => return Err(out_of_turn),
         }
         Ok(())
     }
@@ -427,7 +444,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             None => (base, None),
         };
         self.out.push(message::DELTA, &message::delta(&base.cid(), after.as_ref()), false)?;
-        self.sending = Some(Sending::since(base, self.ours.root(), after)?);
+        self.sending.push_back(Job::Stream(Sending::since(base, self.ours.root(), after)?));
         Ok(())
     }
 
@@ -458,8 +475,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     }
 
     fn begin_walk(&mut self, theirs: Cid) -> Result<(), SyncError> {
-        let salt = Salt::new(&self.ours.root().cid(), &theirs, self.round);
-        let (walk, first) = Walk::begin(*self.ours.source(), self.ours.root(), salt)?;
+        let (walk, first) = Walk::begin(*self.ours.source(), self.ours.root(), &theirs, self.round)?;
         self.walk = Some(walk);
         self.send_cells(&first)
     }
@@ -476,45 +492,57 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 
     fn take_cells(
         &mut self,
-        phase: Phase,
-        start: u64,
+        place: (Phase, u64, u64),
         cells: &[super::sketch::Cell],
     ) -> Result<(), SyncError> {
         let Some(walk) = &mut self.walk else {
             // The peer knew of no root that both have; this side has told it one.
-            let told = self.round == 0 && phase == Phase::Leaves && self.summary.way != Some(Way::Walk);
+            let told = self.round == 0 && place.0 == Phase::Leaves && self.summary.way != Some(Way::Walk);
             return if told { Ok(()) } else { Err(SyncError::Turn { kind: message::CELLS }) };
         };
-        let found = walk.receive(*self.ours.source(), phase, start, cells)?;
-        match found {
-            Found::Nothing => {}
-            Found::Send(cells) => {
-                self.summary.crossings += 1;
-                self.send_cells(&cells)?;
-            }
-            Found::Difference(apart) => {
-                self.summary.crossings += 1;
-                self.exchange(&apart)?;
-            }
-        }
-        Ok(())
+        let found = walk.receive(*self.ours.source(), place, cells)?;
+        self.go_on(found)
     }
 
-    /// Begins to exchange what a comparison has found.
-    fn exchange(&mut self, apart: &Apart) -> Result<(), SyncError> {
-        let Some(walk) = self.walk.take() else { return Ok(()) };
-        self.summary.way = Some(Way::Walk);
-        let chosen = walk.entries().map(|entries| entries.select(&apart.ours)).unwrap_or_default();
-        self.sending = Some(Sending::chosen(walk.root(), chosen));
-        self.receiving = Some(Receiving::expecting(self.db, walk.salt, &apart.theirs)?);
+    /// Does what a comparison has come to.
+    fn go_on(&mut self, found: Found) -> Result<(), SyncError> {
+        let mut send =
+            |pieces: Pieces| pieces.into_iter().try_for_each(|(kind, body)| self.out.push(kind, &body, true));
+        match found {
+            Found::Nothing => return Ok(()),
+            Found::Send(cells) => self.send_cells(&cells)?,
+            Found::Pieces(pieces) if pieces.is_empty() => return Ok(()),
+            Found::Pieces(pieces) => send(pieces)?,
+            Found::Most(pieces, chosen) => {
+                send(pieces)?;
+                let Some(walk) = &self.walk else { return Ok(()) };
+                self.sending.push_back(Job::Stream(Sending::chosen(walk.root(), chosen)));
+                self.receiving = Some(Receiving::noting(self.db, walk.salt)?);
+            }
+            Found::Difference(chosen, lacking) => {
+                let Some(walk) = self.walk.take() else { return Ok(()) };
+                self.summary.way = Some(Way::Walk);
+                self.sending.push_back(Job::Stream(Sending::chosen(walk.root(), chosen)));
+                let mut receiving = match self.receiving.take() {
+                    Some(receiving) => receiving,
+                    None => Receiving::noting(self.db, walk.salt)?,
+                };
+                receiving.expect(&lacking);
+                self.receiving = Some(receiving);
+            }
+        }
+        self.summary.crossings += 1;
         Ok(())
     }
 
     /// Does one piece of work; tells whether there was any.
     fn work(&mut self) -> Result<bool, SyncError> {
-        if self.out.waiting() < READY_BYTES
-            && self.credit > 0
-            && let Some(sending) = &mut self.sending
+        if let Some(Job::Cells(cells)) = self.sending.pop_front_if(|job| matches!(job, Job::Cells(_))) {
+            self.send_cells(&cells)?;
+            return Ok(true);
+        }
+        if self.credit > 0
+            && let Some(Job::Stream(sending)) = self.sending.front_mut()
         {
             match sending.message(*self.ours.source())? {
                 Some(entries) => {
@@ -525,33 +553,33 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                     let sent = sending.sent;
                     self.summary.sent += sent;
                     self.out.push(message::END, &message::number(sent), false)?;
-                    self.sending = None;
+                    self.sending.pop_front();
                 }
             }
             return Ok(true);
         }
-        let Some((receiving, _)) = &self.arrived else { return Ok(false) };
-        let seconds = receiving.count / ENTRIES_PER_SECOND;
+        let Some(receiving) = &self.arrived else { return Ok(false) };
+        let seconds = receiving.total / ENTRIES_PER_SECOND;
         if seconds > 0 && self.our_done.is_none() && self.clock.patience == MAX_SILENCE {
             // The next call does the work, when this is on its way.
             self.out.push(message::WAIT, &message::number(seconds), false)?;
             self.clock.patience += Duration::from_secs(seconds);
             return Ok(true);
         }
-        if let Some((receiving, said)) = self.arrived.take() {
-            self.unite(receiving, said)?;
+        if let Some(receiving) = self.arrived.take() {
+            self.unite(receiving)?;
         }
         Ok(true)
     }
 
     /// Adds what came to the database.
-    fn unite(&mut self, receiving: Receiving, said: u64) -> Result<(), SyncError> {
+    fn unite(&mut self, receiving: Receiving) -> Result<(), SyncError> {
         let theirs = match (&self.theirs, self.round) {
             (Some(hello), 0) => hello.root,
             _ => self.summary.their_root.unwrap_or_else(|| self.ours.root().cid()),
         };
-        self.summary.received += receiving.count;
-        let (base, heap) = receiving.finish(self.db, said)?;
+        self.summary.received += receiving.total;
+        let (base, heap) = receiving.finish(self.db)?;
         let policy = Arc::clone(&self.options.policy);
         match self.db.unite(base.as_ref(), theirs, heap, &*policy)? {
             Received::United { gained, forked, refused, root } => {
@@ -592,8 +620,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 impl<S> Drop for Session<'_, S> {
     /// Keeps what came of a stream that was cut.
     fn drop(&mut self) {
-        let arrived = self.arrived.take().map(|(receiving, _)| receiving);
-        if let (Some(receiving), Some(inbox)) = (self.receiving.take().or(arrived), &self.options.inbox) {
+        let receiving = self.receiving.take().or_else(|| self.arrived.take());
+        if let (Some(receiving), Some(inbox)) = (receiving, &self.options.inbox) {
             receiving.keep(inbox);
         }
     }

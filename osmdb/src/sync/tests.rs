@@ -187,3 +187,34 @@ fn a_cut_stream_goes_on_where_it_was() {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
     }
 }
+
+#[test]
+fn what_differs_much_is_listed() {
+    // Two thirds of one, and the other two thirds, each edited in many places; nothing shared.
+    let all = filled(30_000);
+    let some = |keep: fn(u64) -> bool| {
+        let db = Db::in_memory("osm").unwrap();
+        db.merge_admitting(&all.snapshot(), &move |entry: &crate::Entry| keep(entry.element.id)).unwrap();
+        db
+    };
+    let (ours, theirs) = (some(|id| id < 20_000), some(|id| id > 10_000));
+    for (db, step) in [(&ours, 7), (&theirs, 5)] {
+        let mut batch = db.batch();
+        for id in (10_001..19_999).step_by(step) {
+            batch.push(Write::put(ElementId::node(id), node(i64::try_from(id * 3 + step as u64).unwrap())));
+        }
+        batch.commit().unwrap();
+    }
+    let (here, there) = agree(&ours, &theirs);
+    assert_eq!(here.way, Some(Way::Walk));
+    let least = there.gained + here.gained;
+    // By chance some of the bytes in the lists are those of other versions.
+    assert!(here.received < here.gained + 60 && there.received < there.gained + 60, "{here:?}");
+    assert_eq!((there.gained, here.gained), (10_000 + 1_429, 10_001 + 2_000));
+    assert!(here.forked.len() > 200);
+    // Once more, from the other side.
+    edit(&ours, [3]);
+    let (here, _) = agree(&theirs, &ours);
+    assert_eq!((here.way, here.gained), (Some(Way::Delta), 1));
+    assert!(least > 20_000);
+}
