@@ -30,6 +30,7 @@ pub mod io;
 mod model;
 mod root;
 pub mod sync;
+mod timestamp;
 mod views;
 
 pub use db::{
@@ -52,4 +53,5 @@ pub use model::{
     MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
+pub use timestamp::{parse_timestamp, show_timestamp};
 pub use views::spatial::Geometry;

@@ -26,6 +26,9 @@ pub(super) struct Cli {
     /// seconds since 1970)
     #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
     pub(super) at: Option<At>,
+    /// Wait this long if another process has the database open
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5)]
+    pub(super) wait: u32,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
@@ -57,15 +60,22 @@ pub(super) enum Verb {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print the root: equal roots mean equal databases
     #[command(after_help = "Example:\n  \
         test \"$(osmdb --db a root)\" = \"$(osmdb --db b root)\" && echo equal")]
-    Root,
+    Root {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print every head of elements, as JSON lines
     ///
     /// An element has several heads if versions of it do not know of each other: a fork. A deleted
-    /// element has a head with \"deleted\": true. Elements that are not in the database are named on
+    /// element has a head with "deleted": true. Elements that are not in the database are named on
     /// the standard error, and the exit code is 1; the others are printed.
     ///
     /// Ids of new elements are beyond 2^53: programs that read numbers as floats must take care.
@@ -87,7 +97,7 @@ pub(super) enum Verb {
     /// A filter has conditions with the word `and` between them: node, way|relation, !relation (kinds);
     /// amenity=hospital, highway (a key), name~=spring (the value contains this, in either case),
     /// access!=no, !building (no such key). Quotation marks stand around what holds such words or signs:
-    /// name=\"salt and pepper\".
+    /// name="salt and pepper".
     #[command(after_help = "Examples:\n  \
         osmdb query --bbox 1.50,42.50,1.55,42.52 > town.geojson\n  \
         osmdb query --bbox -0.2,51.4,0.1,51.6 --format count\n  \
@@ -115,7 +125,7 @@ pub(super) enum Verb {
     /// Print all versions of an element, and which replaces which
     ///
     /// Draws them, the newest first, with a line from each version to those that it replaces. With --json, one
-    /// JSON object on a line, causes before effects, each with \"replaces\" and \"head\".
+    /// JSON object on a line, causes before effects, each with "replaces" and "head".
     #[command(after_help = "Examples:\n  \
         osmdb history node/123\n  \
         osmdb history node/123 --json | jq -r .version")]
@@ -134,6 +144,9 @@ pub(super) enum Verb {
         /// The elements; what names any of them is printed once
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
     },
     /// Print the versions that belong to a changeset, as JSON lines
     #[command(after_help = "Example:\n  osmdb changes 7")]
@@ -192,6 +205,9 @@ pub(super) enum Verb {
         /// What was done in this changeset: into a change file (.osc)
         #[arg(long, value_name = "ID", conflicts_with_all = ["bbox", "history"])]
         changeset: Option<u64>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print what differs between two roots, each element on a line
     ///
@@ -235,6 +251,9 @@ pub(super) enum Verb {
         /// Also print how many pages both databases have, and every element that became a fork
         #[arg(long)]
         stats: bool,
+        /// Print one JSON object, with the forks
+        #[arg(long)]
+        json: bool,
     },
     /// Print how much there is: elements, versions, trees, bytes on disk
     #[command(after_help = "Examples:\n  osmdb stats\n  osmdb stats --json | jq .trees.spatial.pages")]
@@ -254,12 +273,15 @@ pub(super) enum Verb {
     Create(EditArgs),
     /// Give elements the content of JSON or OSM XML on the standard input
     ///
-    /// An object with a \"version\", as `osmdb get` prints it, replaces that version: if somebody else
-    /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0 stand for new
-    /// elements. All or nothing is written. Prints the elements and their new versions.
+    /// An object with a "version", as `osmdb get` prints it, replaces that version: if somebody else
+    /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0, as JOSM gives them,
+    /// stand for new elements, wherever in the input they are named. What the input says is deleted is deleted.
+    /// All or nothing is written. Prints the elements and their new versions.
     #[command(after_help = "Examples:\n  \
         osmdb get node/3 | jq '.tags.name = \"Well\"' | osmdb put\n  \
-        osmdb get node/3 | head -1 | osmdb put --heads       ends a fork with the first head")]
+        osmdb get node/3 | head -1 | osmdb put --heads       ends a fork with the first head\n  \
+        osmdb put --changeset 5 < survey.osm                 what an editor has saved\n  \
+        osmdb put < survey.osc                               creates, modifies and deletes")]
     Put(EditArgs),
     /// Delete elements
     ///
@@ -277,6 +299,9 @@ pub(super) enum Verb {
         element: ElementId,
         /// The version of the head whose content it keeps
         version: Version,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Open, tag, close or show a changeset
     #[command(subcommand)]
@@ -298,6 +323,19 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Print what changes, as it changes, until Ctrl-C
+    ///
+    /// Follows what other processes edit, import and merge. The database is open only while its changes are
+    /// read, so that others can write. Each line says what became of an element: added, updated, removed or
+    /// forked; with --present also present. In a box, what comes into it is added, and what leaves it is
+    /// removed. An element that was changed twice between two looks comes once.
+    #[command(after_help = "Examples:\n  \
+        osmdb watch\n  \
+        osmdb watch node/3 --json | jq .heads\n  \
+        osmdb watch --bbox 1.50,42.50,1.55,42.52 --present\n  \
+        osmdb watch --since 2026-11-20        what has changed from that day on\n\n\
+        The last line on the standard error is `root R`: with --since R, a later watch misses nothing.")]
+    Watch(WatchArgs),
     /// Undo the last change: an import, an edit, a merge
     ///
     /// Only this database forgets: peers that know it already give it back at the next merge.
@@ -308,6 +346,9 @@ pub(super) enum Verb {
         /// Make this root of the reflog the present one
         #[arg(long, value_name = "ROOT")]
         to: Option<Cid>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Forget old roots, remove what only they need, and make the files smaller
     ///
@@ -323,6 +364,9 @@ pub(super) enum Verb {
         /// First derive all trees anew from the entries
         #[arg(long)]
         repair: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print a script that completes commands in a shell
     #[command(after_help = "Example:\n  osmdb completions bash > /etc/bash_completion.d/osmdb")]
@@ -345,6 +389,26 @@ pub(super) struct EditArgs {
     #[arg(long)]
     pub(super) lenient: bool,
     /// Print one JSON object a line, with the id that each element came with
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What is watched.
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    /// Only this element, such as node/123
+    #[arg(conflicts_with = "bbox")]
+    pub(super) element: Option<ElementId>,
+    /// Only what touches this box: west, south, east and north in degrees
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
+    pub(super) bbox: Option<BBox>,
+    /// Print first what is there
+    #[arg(long, conflicts_with = "since")]
+    pub(super) present: bool,
+    /// Print first what has changed since a root of `osmdb reflog`, or a time
+    #[arg(long, value_name = "ROOT|TIME", allow_hyphen_values = true)]
+    pub(super) since: Option<At>,
+    /// Print one JSON object a line, with the heads as `osmdb get` prints them
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -381,6 +445,9 @@ pub(super) enum ChangesetVerb {
         /// What is said of it
         #[arg(value_name = "KEY=VALUE", value_parser = tag)]
         tags: Vec<(String, String)>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Give an open one other tags, which replace those it has
     Tag {
@@ -389,11 +456,17 @@ pub(super) enum ChangesetVerb {
         /// What is said of it
         #[arg(value_name = "KEY=VALUE", value_parser = tag)]
         tags: Vec<(String, String)>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Close one: no edit can belong to it afterwards
     Close {
         /// Its id
         id: u64,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print one as JSON
     Show {
@@ -421,6 +494,9 @@ pub(super) struct GcArgs {
     /// Also keep what was the root in the last days
     #[arg(long, value_name = "DAYS")]
     pub(super) days: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Verb {
@@ -428,7 +504,7 @@ impl Verb {
     pub(super) const fn reads_the_past(&self) -> bool {
         matches!(
             self,
-            Self::Root
+            Self::Root { .. }
                 | Self::Get { .. }
                 | Self::Query(_)
                 | Self::Export { .. }

@@ -1,15 +1,14 @@
 //! `nearest`.
 
-use std::path::Path;
-
 use clap::Args;
 use osmdb::{Area, At, Coord, Filter, Neighbour};
 use serde_json::Value;
 
+use super::database::{self, Directory};
 use super::failure::Failure;
+use super::json;
 use super::output::Out;
 use super::query::joined;
-use super::{database, json};
 
 /// From where, and what, is looked for.
 #[derive(Debug, Args)]
@@ -31,7 +30,7 @@ pub(super) struct NearestArgs {
     json: bool,
 }
 
-pub(super) fn nearest(dir: &Path, at: Option<At>, args: &NearestArgs) -> Result<(), Failure> {
+pub(super) fn nearest(dir: &Directory, at: Option<At>, args: &NearestArgs) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
     let mut nearest = snapshot.nearest(args.from, &joined(&args.filter));

@@ -1,13 +1,12 @@
 //! `query`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use osmdb::{At, BBox, Cursor, Filter, GeohashError, Query, Snapshot, geohash_bbox};
 use prolly::PageSource;
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::geojson::{self, Layout};
 use super::output::{Out, note};
@@ -16,13 +15,7 @@ use super::output::{Out, note};
 #[derive(Debug, Args)]
 pub(super) struct QueryArgs {
     /// West, south, east and north in degrees
-    #[arg(
-        long,
-        value_name = "W,S,E,N",
-        allow_hyphen_values = true,
-        required_unless_present_any = ["geohash", "filter"],
-        conflicts_with = "geohash"
-    )]
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true, conflicts_with = "geohash")]
     bbox: Option<BBox>,
     /// The cell of a geohash instead of a box: 1 to 12 digits
     #[arg(long, value_name = "PREFIX", value_parser = cell)]
@@ -63,7 +56,7 @@ pub(super) fn joined(filters: &[Filter]) -> Filter {
     filters.iter().cloned().fold(Filter::new(), Filter::and)
 }
 
-pub(super) fn query(dir: &Path, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
+pub(super) fn query(dir: &Directory, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
     if args.format == Format::Count && (args.limit.is_some() || args.cursor.is_some()) {
         return Err(Failure::CountOfPart);
     }

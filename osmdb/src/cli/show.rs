@@ -1,21 +1,26 @@
 //! `root` and `get`.
 
-use std::path::Path;
-
 use osmdb::{At, ElementId};
 
+use super::database::{self, Directory};
 use super::failure::Failure;
+use super::json;
 use super::output::{Out, complain};
-use super::{database, json};
 
-pub(super) fn root(dir: &Path, at: Option<At>) -> Result<(), Failure> {
+pub(super) fn root(dir: &Directory, at: Option<At>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut out = Out::new();
-    out.line(database::snapshot(&db, at)?.root().cid())?;
+    let snapshot = database::snapshot(&db, at)?;
+    let root = snapshot.root().cid();
+    if as_json {
+        out.line(serde_json::json!({ "root": root.to_string(), "name": snapshot.root().name }))?;
+    } else {
+        out.line(root)?;
+    }
     out.finish()
 }
 
-pub(super) fn get(dir: &Path, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
+pub(super) fn get(dir: &Directory, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
     let mut out = Out::new();

@@ -13,15 +13,18 @@ mod diff;
 mod forks;
 mod history;
 mod import;
+mod items;
 mod keeping;
 mod load;
 mod map;
 mod merge;
 mod nearest;
+mod new_ids;
 mod places;
 mod query;
 mod receive;
 mod reflog;
+mod single;
 mod snapshot;
 mod stage;
 mod time;
@@ -30,6 +33,7 @@ mod undo;
 mod verify;
 mod walk;
 mod watch;
+mod write;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -41,7 +45,7 @@ use prolly::{
 
 pub use self::areas::Area;
 pub use self::authors::{AuthorInfo, MAX_AUTHOR_NAME_BYTES};
-pub use self::batch::{Batch, Edited, InUse, Replaces, Write, Written};
+pub use self::batch::Batch;
 pub use self::changeset::ChangesetInfo;
 pub use self::cursor::{Cursor, CursorError, MAX_CURSOR_BYTES};
 pub use self::diff::{Diff, Difference};
@@ -59,6 +63,7 @@ pub use self::time::{At, ParseAtError};
 pub use self::undo::Undone;
 pub use self::verify::{Repaired, Verified};
 pub use self::watch::{Update, Watch, WatchScope, What};
+pub use self::write::{Edited, InUse, Replaces, Write, Written};
 use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
@@ -91,7 +96,7 @@ pub struct Db<S = FjallStore> {
     writing: Mutex<Turn>,
     /// Rings when there is another root.
     bell: watch::Bell,
-    ids: Mutex<batch::NewIds>,
+    ids: Mutex<new_ids::NewIds>,
     key: OnceLock<Arc<DeviceKey>>,
 }
 

@@ -249,3 +249,12 @@ impl<S: PageStore> Db<S> {
         Ok(roots.flatten().collect())
     }
 }
+
+#[cfg(test)]
+impl Db<prolly::MemoryStore> {
+    /// Puts an entry into a database as somebody would who has a program of his own.
+    pub(crate) fn smuggle(&self, entry: crate::entry::Fresh) {
+        let mut turn = self.write_turn();
+        self.add(&mut turn, &self.store, vec![entry], Cause::new(reflog::EDIT)).unwrap();
+    }
+}

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use prolly::{Cid, KeyRange, PageSource, Tree, TreeStats};
 
+use super::items::each;
 use super::query::Query;
 use crate::entry::{Entry, Known, Version};
 use crate::error::Error;
@@ -276,11 +277,7 @@ impl<S: PageSource> Snapshot<S> {
                 let element = keys::parse_element(&key).ok_or(Error::Key { tree: "heads" })?;
                 Known::decode_heads(element, &value).map_err(Error::entry(element))
             });
-            let (good, bad) = match heads {
-                Ok(heads) => (heads, None),
-                Err(error) => (Vec::new(), Some(error)),
-            };
-            good.into_iter().map(Ok).chain(bad.map(Err))
+            each(heads)
         });
         let history = self.root.trees.history.ranges(&self.source, all());
         heads.chain(history.map(|pair| parse_history(pair?)))
@@ -292,10 +289,7 @@ impl<S: PageSource> Snapshot<S> {
         elements: impl IntoIterator<Item = ElementId>,
     ) -> impl Iterator<Item = Result<(ElementId, Bytes), Error>> + '_ {
         let keys = elements.into_iter().map(keys::element).collect();
-        self.root.trees.heads.prefixes(&self.source, keys).map(|pair| {
-            let (key, value) = pair?;
-            keys::parse_element(&key).map(|element| (element, value)).ok_or(Error::Key { tree: "heads" })
-        })
+        self.root.trees.heads.prefixes(&self.source, keys).map(heads_of)
     }
 
     /// Looks up what versions of elements others have replaced, in order.
@@ -318,6 +312,17 @@ impl<S: PageSource> Snapshot<S> {
         let pairs = self.root.trees.refs.prefixes(&self.source, prefixes);
         pairs.map(|pair| keys::parse_reference(&pair?.0).ok_or(Error::Key { tree: "refs" }))
     }
+}
+
+/// Reads the key of a pair of the heads tree.
+pub(super) fn heads_of(pair: Result<(Bytes, Bytes), prolly::Error>) -> Result<(ElementId, Bytes), Error> {
+    let (key, value) = pair?;
+    keys::parse_element(&key).map(|element| (element, value)).ok_or(Error::Key { tree: "heads" })
+}
+
+/// Reads a key of the changes tree, all but the changeset.
+pub(super) fn changed(key: &[u8]) -> Result<(ElementId, Version), Error> {
+    keys::parse_change(key).ok_or(Error::Key { tree: "changes" })
 }
 
 /// Reads a pair of the history tree, and checks the record against the version it is filed under.

@@ -110,6 +110,12 @@ pub enum SyncError {
         /// How many came.
         found: u64,
     },
+    /// More came than is taken in.
+    #[error("the peer sends more than {limit} bytes of records")]
+    TooMuch {
+        /// The limit.
+        limit: u64,
+    },
     /// The records do not make the root that the peer announced.
     #[error("the peer's records make the root {found}, but it announced {announced}")]
     Root {

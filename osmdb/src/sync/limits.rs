@@ -77,5 +77,13 @@ pub const MAX_SILENCE: Duration = Duration::from_secs(60);
 /// ```
 pub const MAX_MESSAGE_TIME: Duration = Duration::from_secs(600);
 
+/// No more bytes of entries are taken in in one session, unless [`Options`](super::Options) say otherwise: some
+/// ten times the planet.
+///
+/// ```
+/// assert_eq!(osmdb::sync::Options::default().most_bytes, osmdb::sync::DEFAULT_MOST_BYTES);
+/// ```
+pub const DEFAULT_MOST_BYTES: u64 = 1 << 40;
+
 /// Both sides compress with windows of 2²¹ bytes at most.
 pub(crate) const WINDOW_LOG: u32 = 21;

@@ -12,7 +12,9 @@ use super::bases::Bases;
 use super::bulk::Pieces;
 use super::error::SyncError;
 use super::inbox::Inbox;
-use super::limits::{CREDIT_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE};
+use super::limits::{
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE,
+};
 use super::message::{self, Cursor, Hello, Message, Part, Phase, short};
 use super::receiving::Receiving;
 use super::sending::Sending;
@@ -36,7 +38,9 @@ const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// use osmdb::{Authors, Everyone};
 /// let options = Options { policy: Arc::new(Authors::default()), ..Options::default() };
 /// assert!(options.inbox.is_none());
-/// # let _: Options = Options { policy: Arc::new(Everyone), inbox: Some(Arc::new(Inbox::in_memory())) };
+/// let inbox = Some(Arc::new(Inbox::in_memory()));
+/// # let _: Options =
+/// Options { policy: Arc::new(Everyone), inbox, most_bytes: 1 << 30 };
 /// ```
 #[derive(Clone)]
 pub struct Options {
@@ -44,11 +48,13 @@ pub struct Options {
     pub policy: Arc<dyn Policy + Send + Sync>,
     /// Keeps what came of a stream that was cut. Without one, a cut stream begins anew.
     pub inbox: Option<Arc<Inbox>>,
+    /// No more bytes of entries are taken in than this, before compression.
+    pub most_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { policy: Arc::new(Everyone), inbox: None }
+        Self { policy: Arc::new(Everyone), inbox: None, most_bytes: DEFAULT_MOST_BYTES }
     }
 }
 
@@ -148,6 +154,8 @@ pub struct Session<'a, S> {
     credit: u64,
     /// How many bytes of entries the peer may still send.
     granted: u64,
+    /// How many bytes of entries have come.
+    taken: u64,
     clock: Clock,
     finished: bool,
     summary: Summary,
@@ -155,7 +163,7 @@ pub struct Session<'a, S> {
 
 /// What is sent piece by piece, as there is room.
 enum Job {
-    Stream(Sending),
+    Stream(Box<Sending>),
     Cells(super::walk::Outgoing),
 }
 
@@ -234,6 +242,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             their_done: None,
             credit: CREDIT_BYTES,
             granted: CREDIT_BYTES,
+            taken: 0,
             clock: Clock { patience: MAX_SILENCE, ..Clock::default() },
             finished: false,
             summary,
@@ -371,6 +380,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                     return Err(SyncError::Turn { kind });
                 }
                 self.granted = self.granted.saturating_sub(bytes);
+                self.taken = self.taken.saturating_add(bytes);
+                if self.taken > self.options.most_bytes {
+                    return Err(SyncError::TooMuch { limit: self.options.most_bytes });
+                }
                 receiving.take(&entries)?;
                 if self.granted < CREDIT_BYTES / 2 {
                     self.out.push(message::CREDIT, &message::number(CREDIT_BYTES - self.granted), false)?;
@@ -444,7 +457,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             None => (base, None),
         };
         self.out.push(message::DELTA, &message::delta(&base.cid(), after.as_ref()), false)?;
-        self.sending.push_back(Job::Stream(Sending::since(base, self.ours.root(), after)?));
+        self.sending.push_back(Job::Stream(Box::new(Sending::since(base, self.ours.root(), after)?)));
         Ok(())
     }
 
@@ -516,13 +529,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             Found::Most(pieces, chosen) => {
                 send(pieces)?;
                 let Some(walk) = &self.walk else { return Ok(()) };
-                self.sending.push_back(Job::Stream(Sending::chosen(walk.root(), chosen)));
+                self.sending.push_back(Job::Stream(Box::new(Sending::chosen(walk.root(), chosen))));
                 self.receiving = Some(Receiving::noting(self.db, walk.salt)?);
             }
             Found::Difference(chosen, lacking) => {
                 let Some(walk) = self.walk.take() else { return Ok(()) };
                 self.summary.way = Some(Way::Walk);
-                self.sending.push_back(Job::Stream(Sending::chosen(walk.root(), chosen)));
+                self.sending.push_back(Job::Stream(Box::new(Sending::chosen(walk.root(), chosen))));
                 let mut receiving = match self.receiving.take() {
                     Some(receiving) => receiving,
                     None => Receiving::noting(self.db, walk.salt)?,

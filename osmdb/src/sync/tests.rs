@@ -1,5 +1,7 @@
 //! Two sessions, side by side.
 
+mod hostile;
+
 use std::sync::Arc;
 
 use prolly::MemoryStore;
