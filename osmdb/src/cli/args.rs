@@ -87,11 +87,12 @@ pub(super) enum Verb {
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
     },
-    /// Print what touches a box, or the cell of a geohash
+    /// Print what touches a box, or the cell of a geohash, or has a tag anywhere
     ///
     /// Finds every live node in the box that has tags or stands alone, every way whose line touches
     /// the box, and every relation with one of these as a member. Where west is greater than east,
-    /// the box crosses the antimeridian.
+    /// the box crosses the antimeridian. A filter without a box finds what passes wherever it is, also ways
+    /// none of whose nodes is known and relations without a member anywhere.
     ///
     /// A filter has conditions with the word `and` between them: node, way|relation, !relation (kinds);
     /// amenity=hospital, highway (a key), name~=spring (the value contains this, in either case),
@@ -101,6 +102,7 @@ pub(super) enum Verb {
         osmdb query --bbox 1.50,42.50,1.55,42.52 > town.geojson\n  \
         osmdb query --bbox -0.2,51.4,0.1,51.6 --format count\n  \
         osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n  \
+        osmdb query --filter amenity=hospital                  wherever they are\n  \
         osmdb query --geohash sp91 --filter 'node and amenity=hospital'\n  \
         osmdb query --bbox 1.4,42.4,1.8,42.7 --filter 'highway and name~=major' --format count\n  \
         osmdb query --bbox 1.4,42.4,1.8,42.7 --format ids --limit 100\n\n\

@@ -76,8 +76,8 @@ pub(super) enum Failure {
     NotThen,
     #[error("the database was not there at {at}: ask for a later time")]
     NotYet { at: osmdb::At },
-    #[error("say where to look: give --bbox or --geohash")]
-    NoBox,
+    #[error("say what to look for: give --bbox, --geohash or --filter")]
+    NoQuestion,
     #[error(transparent)]
     Cursor(#[from] osmdb::CursorError),
     #[error(transparent)]
@@ -144,7 +144,7 @@ impl Failure {
             | Self::NoChangeFile(_)
             | Self::Author(_)
             | Self::CountOfPart
-            | Self::NoBox
+            | Self::NoQuestion
             | Self::NotThen
             | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),

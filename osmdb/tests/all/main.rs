@@ -23,5 +23,6 @@ mod reading;
 mod readme;
 #[cfg(feature = "net")]
 mod sync;
+mod tags;
 mod watch;
 mod write_files;
