@@ -78,6 +78,14 @@ enum Condition {
     Contains(String, Lower),
 }
 
+/// What a tag must have for a filter to let anything pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Demand<'a> {
+    pub(crate) key: &'a str,
+    /// `None`: any.
+    pub(crate) value: Option<&'a str>,
+}
+
 /// A text, and what it is in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Lower {
@@ -243,6 +251,20 @@ impl Filter {
     #[must_use]
     pub const fn asks_for_tags(&self) -> bool {
         !self.tags.is_empty()
+    }
+
+    /// Tells whether anything can pass that has a place of its own.
+    pub(crate) fn admits_places(&self) -> bool {
+        self.admits(Kind::Node) || self.admits(Kind::Way)
+    }
+
+    /// Returns tags that whatever passes has, all of them.
+    pub(crate) fn demands(&self) -> impl Iterator<Item = Demand<'_>> {
+        self.tags.iter().filter_map(|condition| match condition {
+            Condition::Has(key) | Condition::Contains(key, _) => Some(Demand { key, value: None }),
+            Condition::Is(key, value) => Some(Demand { key, value: Some(value) }),
+            Condition::Lacks(_) | Condition::IsNot(..) => None,
+        })
     }
 
     /// Tells whether an element of this kind with these tags passes.

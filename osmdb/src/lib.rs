@@ -29,6 +29,9 @@ mod geohash;
 mod geometry;
 pub mod io;
 mod model;
+#[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+pub mod net;
 mod root;
 pub mod sync;
 mod timestamp;

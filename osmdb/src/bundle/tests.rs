@@ -158,8 +158,9 @@ fn a_stick_pulled_out_anywhere_keeps_what_was_on_it() {
         // The owner completes it.
         let wrote = sync(&ours, &torn).wrote.unwrap();
         assert_eq!(wrote.root, ours.root());
-        let summary = sync(&reader, &torn);
+        let summary = reader.sync_stick(&torn, &Options::default()).unwrap();
         assert_eq!((reader.root(), summary.torn.len()), (ours.root(), 0), "cut at {cut}");
+        assert_eq!(summary.problems.len(), usize::from(cut < whole), "cut at {cut}");
         if cut >= whole {
             assert_eq!(fs::read(&file).unwrap()[..to(whole)], fs::read(&mine).unwrap()[..to(whole)]);
         }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use osmdb::{At, BBox, Cursor, ElementId, Version};
 use prolly::Cid;
 
-use super::{nearest, query};
+use super::{nearest, peers, query, serve, sync};
 
 /// OpenStreetMap data that several people keep, edit and merge without a server.
 #[derive(Debug, Parser)]
@@ -87,11 +87,12 @@ pub(super) enum Verb {
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
     },
-    /// Print what touches a box, or the cell of a geohash
+    /// Print what touches a box, or the cell of a geohash, or has a tag anywhere
     ///
     /// Finds every live node in the box that has tags or stands alone, every way whose line touches
     /// the box, and every relation with one of these as a member. Where west is greater than east,
-    /// the box crosses the antimeridian.
+    /// the box crosses the antimeridian. A filter without a box finds what passes wherever it is, also ways
+    /// none of whose nodes is known and relations without a member anywhere.
     ///
     /// A filter has conditions with the word `and` between them: node, way|relation, !relation (kinds);
     /// amenity=hospital, highway (a key), name~=spring (the value contains this, in either case),
@@ -101,6 +102,7 @@ pub(super) enum Verb {
         osmdb query --bbox 1.50,42.50,1.55,42.52 > town.geojson\n  \
         osmdb query --bbox -0.2,51.4,0.1,51.6 --format count\n  \
         osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n  \
+        osmdb query --filter amenity=hospital                  wherever they are\n  \
         osmdb query --geohash sp91 --filter 'node and amenity=hospital'\n  \
         osmdb query --bbox 1.4,42.4,1.8,42.7 --filter 'highway and name~=major' --format count\n  \
         osmdb query --bbox 1.4,42.4,1.8,42.7 --format ids --limit 100\n\n\
@@ -253,6 +255,37 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Unite with peers, both ways: afterwards all have the same root
+    ///
+    /// Both send what the other lacks, and nothing else. What comes is checked before any of it is kept. A sync that
+    /// was cut goes on where it was when it is asked for again. The database is created if absent. A peer whom
+    /// this database does not know yet shows the fingerprint of its key: compare it with what
+    /// `osmdb peers` shows there, once. Peers are asked one after another; name the first one again
+    /// at the end, and it gets what the others gave.
+    #[command(after_help = "Examples:\n  \
+        osmdb sync tcp://hilltop.local:5001\n  \
+        osmdb sync ws://example.org:80/osm           where only HTTP gets through\n  \
+        osmdb sync ssh://amina@hilltop/srv/osm.db\n  \
+        osmdb sync 'exec:ssh hilltop osmdb serve --stdio /srv/osm.db'\n  \
+        osmdb sync /media/stick/osm.db               another database of this machine\n  \
+        osmdb sync tcp://hilltop.local --json | jq .gained")]
+    Sync(sync::SyncArgs),
+    /// Answer peers who sync with this database
+    ///
+    /// With --sync, prints where it listens and the fingerprint of this database, and a line for every visit.
+    /// Everything that crosses the network is encrypted, and both sides prove their keys. Who is not known is
+    /// refused unless only programs of this machine can call, or --allow says otherwise. Nobody else can open
+    /// the database meanwhile; `osmdb peers` works.
+    #[command(after_help = "Examples:\n  \
+        osmdb serve --sync --listen 0.0.0.0:5001\n  \
+        osmdb peers accept 28142-39391-20653-19938 Riverside       in another window\n  \
+        ssh hilltop osmdb serve --stdio /srv/osm.db                what `osmdb sync ssh://…` runs")]
+    Serve(serve::ServeArgs),
+    /// Print this database's fingerprint and the peers that it knows, with their last sync and root
+    #[command(
+        after_help = "Examples:\n  osmdb peers\n  osmdb peers accept 28142-39391-20653-19938 Hilltop\n  osmdb peers forget Hilltop"
+    )]
+    Peers(peers::PeersArgs),
     /// Print how much there is: elements, versions, trees, bytes on disk
     #[command(after_help = "Examples:\n  osmdb stats\n  osmdb stats --json | jq .trees.spatial.pages")]
     Stats {

@@ -102,6 +102,7 @@ pub(super) fn feature(feature: &Feature, area: &Area) -> Value {
         (Area::Polygons(polygons), _) => self::polygons(polygons),
         (_, Geometry::Point(coord)) => point(*coord),
         (_, Geometry::Line(line)) => match line.as_slice() {
+            [] => Value::Null,
             [coord] => point(*coord),
             line => json!({ "type": "LineString", "coordinates": positions(line) }),
         },

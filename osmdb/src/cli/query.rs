@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::geojson::{self, Layout};
 use super::output::{Out, note};
 
-/// What is asked of a box.
+/// What is asked, of a box or of everything.
 #[derive(Debug, Args)]
 pub(super) struct QueryArgs {
     /// West, south, east and north in degrees
@@ -20,7 +20,7 @@ pub(super) struct QueryArgs {
     /// The cell of a geohash instead of a box: 1 to 12 digits
     #[arg(long, value_name = "PREFIX", value_parser = cell)]
     geohash: Option<BBox>,
-    /// Only what passes this filter; given several times, what passes all of them
+    /// Only what passes this filter; given several times, what passes all of them. Without a box: everywhere
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
     filter: Vec<Filter>,
     /// How to print it
@@ -60,13 +60,24 @@ pub(super) fn query(dir: &Directory, at: Option<At>, args: &QueryArgs) -> Result
     if args.format == Format::Count && (args.limit.is_some() || args.cursor.is_some()) {
         return Err(Failure::CountOfPart);
     }
-    let Some(bbox) = args.bbox.or(args.geohash) else { return Err(Failure::NoBox) };
+    let bbox = args.bbox.or(args.geohash);
+    if bbox.is_none() && args.filter.is_empty() {
+        return Err(Failure::NoQuestion);
+    }
     let db = database::existing(dir)?;
     answer(&database::snapshot(&db, at)?, bbox, args)
 }
 
-fn answer<S: PageSource>(snapshot: &Snapshot<S>, bbox: BBox, args: &QueryArgs) -> Result<(), Failure> {
-    let mut query = snapshot.query(bbox).filter(&joined(&args.filter));
+fn answer<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    bbox: Option<BBox>,
+    args: &QueryArgs,
+) -> Result<(), Failure> {
+    let filter = joined(&args.filter);
+    let mut query = match bbox {
+        Some(bbox) => snapshot.query(bbox).filter(&filter),
+        None => snapshot.find(&filter),
+    };
     if let Some(cursor) = &args.cursor {
         query = query.after(cursor)?;
     }

@@ -4,6 +4,7 @@ mod apply;
 mod areas;
 mod authors;
 mod batch;
+mod by_tag;
 mod change_file;
 mod changeset;
 mod count;
@@ -360,7 +361,8 @@ fn commit_root<S: PageStore>(
 fn empty_root<W: PageSink>(sink: &W, name: &str, config: Config) -> Result<Root, Error> {
     sink.put(config.cid(), config.encode().into())?;
     let empty = Tree::empty(sink, config)?;
-    let trees = Trees { heads: empty, history: empty, spatial: empty, refs: empty, changes: empty };
+    let trees =
+        Trees { heads: empty, history: empty, spatial: empty, refs: empty, changes: empty, tags: empty };
     Ok(Root { name: name.to_owned(), trees, counts: Counts::default() })
 }
 

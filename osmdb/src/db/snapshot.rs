@@ -7,6 +7,7 @@ use super::items::each;
 use super::query::Query;
 use crate::entry::{Entry, Known, Version};
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::geohash::{GeohashError, geohash_bbox};
 use crate::model::{BBox, ElementId, Kind};
 use crate::root::{RawRoot, Root, RootError};
@@ -179,7 +180,36 @@ impl<S: PageSource> Snapshot<S> {
     /// ```
     #[must_use]
     pub fn query(&self, bbox: BBox) -> Query<&S> {
-        Query::new(&self.source, &self.root, bbox)
+        Query::new(&self.source, &self.root, Some(bbox))
+    }
+
+    /// Finds what passes a filter, wherever it is: every live node that has tags or stands alone, every live way
+    /// and every live relation. So also what no box finds: ways none of whose nodes is known, and relations none
+    /// of whose members is anywhere.
+    ///
+    /// They come in the order of [`query`](Self::query), ways without a place behind what has one. Costs, if the
+    /// filter demands a tag (`amenity=hospital`, `highway`, `name~=spring`), the pages of the tags tree that say
+    /// what has it, and those of what is found, or all pages of the spatial tree if that is less; without a
+    /// demand all of these, and the heads of all relations.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    /// let db = Db::in_memory("osm")?;
+    /// let mut batch = db.batch();
+    /// for number in 1..=1_000_i64 {
+    ///     let kind = if number % 100 == 0 { "hospital" } else { "bench" };
+    ///     let tags = Tags::from([("amenity", kind)]);
+    ///     batch.create(Payload::Node { coord: Coord::new(number * 1_000, number * 1_000)?, tags })?;
+    /// }
+    /// batch.commit()?;
+    /// let hospitals = db.snapshot().find(&"amenity=hospital".parse()?).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(hospitals.len(), 10);
+    /// assert_eq!(db.snapshot().find(&"amenity!=hospital".parse()?).count_elements()?, 990);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn find(&self, filter: &Filter) -> Query<&S> {
+        Query::new(&self.source, &self.root, None).filter(filter)
     }
 
     /// Finds what touches the cell of a geohash, given by 1 to 12 digits, as [`query`](Self::query) does.
@@ -227,7 +257,7 @@ impl<S: PageSource> Snapshot<S> {
     /// # let db = Db::in_memory("osm")?;
     /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
     /// let stats = db.snapshot().tree_stats()?;
-    /// assert_eq!(stats.len(), 5);
+    /// assert_eq!(stats.len(), 6);
     /// assert_eq!((stats[0].0, stats[0].1.pairs, stats[0].1.pages), ("heads", 1, 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -229,7 +229,7 @@ impl<S: PageStore> Watch<'_, S> {
             WatchScope::Box(bbox) => {
                 let has_forks = root.counts.forks > 0;
                 let seen = has_forks.then(HashSet::new);
-                Present::Box { query: Box::new(Query::new(store, root, bbox)), seen }
+                Present::Box { query: Box::new(Query::new(store, root, Some(bbox))), seen }
             }
             // All is what differs from nothing.
             WatchScope::Database | WatchScope::Element(_) => {

@@ -7,6 +7,7 @@
 //! | spatial | size class (1), geohash (8), extent (2), kind, id | see `spatial` |
 //! | refs | target kind, id, source kind, id | nothing |
 //! | changes | changeset (8), kind, id, version | nothing |
+//! | tags | a tag's key, 0, its value, 0 (see `tags`), and a key of `spatial` | nothing |
 
 use crate::entry::Version;
 use crate::model::{ElementId, Kind, MAX_ID};

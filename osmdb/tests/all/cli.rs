@@ -186,7 +186,7 @@ fn wrong_usage_is_told_apart() {
         let sentence = place.run(["query", "--bbox", bbox]).refused(2);
         assert!(sentence.contains(words), "{sentence}");
     }
-    assert_eq!(place.run(["query"]).refused(2), "say where to look: give --bbox or --geohash");
+    assert_eq!(place.run(["query"]).refused(2), "say what to look for: give --bbox, --geohash or --filter");
     for element in ["nod/1", "node/0", "node/-1", "node", "node/1x", "node/9223372036854775808", "/"] {
         let sentence = place.run(["get", element]).refused(2);
         assert!(sentence.contains("such as node/123"), "{sentence}");

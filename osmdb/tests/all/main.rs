@@ -21,5 +21,8 @@ mod program;
 mod read_files;
 mod reading;
 mod readme;
+#[cfg(feature = "net")]
+mod sync;
+mod tags;
 mod watch;
 mod write_files;

@@ -21,10 +21,10 @@ use crate::error::Error;
 
 /// When so many runs are on disk, they are merged into one: each takes an open file and a buffer
 /// when they are read.
-const RUNS_MAX: usize = 64;
+pub(super) const RUNS_MAX: usize = 64;
 
 /// The buffer before a file, in bytes.
-const BUFFER_BYTES: usize = 128 << 10;
+pub(super) const BUFFER_BYTES: usize = 128 << 10;
 
 /// A file that is removed when it is dropped.
 #[derive(Debug)]

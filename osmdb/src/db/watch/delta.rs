@@ -12,7 +12,7 @@ use crate::db::places::damaged;
 use crate::error::Error;
 use crate::geometry::Window;
 use crate::model::{ElementId, Kind, Payload};
-use crate::views::derive::spatial_pairs;
+use crate::views::derive::derived;
 use crate::views::spatial;
 
 /// Members of relations are looked up this many at a time.
@@ -240,7 +240,7 @@ fn find_places<S: PageStore>(
     windows: &[Window],
     found: &mut BTreeSet<ElementId>,
 ) -> Result<(), Error> {
-    for (key, value) in spatial_pairs(snapshot, elements)? {
+    for (key, value) in derived(snapshot, elements)?.spatial {
         let pair = spatial::parse(&key, &value).map_err(damaged(&key))?;
         let mut geometries = pair.features.iter().map(|located| &located.geometry);
         if geometries.any(|geometry| windows.iter().any(|window| window.meets(geometry))) {
