@@ -68,14 +68,8 @@ pub(super) fn write<S: PageStore>(
     split: Option<Split<'_>>,
 ) -> Result<Wrote, BundleError> {
     let (Begin::Append(path, _) | Begin::New(path)) = begin;
-    let mut draft = Draft {
-        pieces: Vec::new(),
-        len: 0,
-        hasher: blake3::Hasher::new(),
-        part: 0,
-        total: 0,
-        fitted: None,
-    };
+    let mut draft =
+        Draft { pieces: Vec::new(), len: 0, hasher: blake3::Hasher::new(), part: 0, total: 0, fitted: None };
     let written = draft.fill(db, (base, root), begin, split);
     let written = written.and_then(|entries| match draft.fitted {
         Some(fitted) => Err(BundleError::Full { path: path.clone(), needed: draft.total, fitted }),

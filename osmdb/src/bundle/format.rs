@@ -9,7 +9,8 @@ pub(super) const MAGIC: &[u8; 15] = b"osmdb bundle\r\n\x1a";
 pub(super) const VERSION: u8 = 1;
 
 /// Magic, version, and the tag of the dataset.
-pub(super) const FILE_HEAD_BYTES: u64 = 20;
+pub(super) const FILE_HEAD: usize = 20;
+pub(super) const FILE_HEAD_BYTES: u64 = FILE_HEAD as u64;
 
 /// The kinds of frames beside that of entries.
 pub(super) const HEAD: u8 = 0x20;

@@ -42,6 +42,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::error::BundleError;
+pub use self::stick::is_place;
 pub use self::summary::{Announced, Summary, Torn, Wrote};
 use crate::db::{Everyone, Policy};
 use crate::sync::DEFAULT_MOST_BYTES;

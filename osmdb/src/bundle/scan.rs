@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::format::{END, END_FRAME, End, FILE_HEAD_BYTES, HEAD_FRAME, Head, MAGIC, VERSION};
+use super::format::{END, END_FRAME, End, FILE_HEAD, FILE_HEAD_BYTES, HEAD_FRAME, Head, MAGIC, VERSION};
 use super::{BundleError, MAX_SECTIONS};
 use crate::sync::{ENTRIES, MAX_FRAME_BYTES};
 
@@ -101,7 +101,7 @@ impl Scan {
             let is_torn = expected.starts_with(&start) || start.iter().all(|byte| *byte == 0);
             return if is_torn { Ok(empty(&source, 0)) } else { Err(not_one()) };
         }
-        let start: [u8; FILE_HEAD_BYTES as usize] = source.get(0)?;
+        let start: [u8; FILE_HEAD] = source.get(0)?;
         let Some((magic, [version, found @ ..])) = start.split_first_chunk() else { return Err(not_one()) };
         if magic != MAGIC {
             return if source.is_blank(0)? { Ok(empty(&source, 0)) } else { Err(not_one()) };
@@ -132,7 +132,7 @@ impl Scan {
             match next(source, self.end)? {
                 Step::Section(section) => {
                     self.end = section.behind();
-                    self.sections.push(section);
+                    self.sections.push(*section);
                 }
                 Step::Ended => return Ok(()),
                 Step::Nonsense(at, what) => {
@@ -194,7 +194,7 @@ fn backwards(source: &mut Source<'_>) -> Result<Option<Vec<Section>>, BundleErro
 }
 
 enum Step {
-    Section(Section),
+    Section(Box<Section>),
     /// The file ends here, or within this section.
     Ended,
     /// Here stands what cannot be.
@@ -237,7 +237,7 @@ fn next(source: &mut Source<'_>, at: u64) -> Result<Step, BundleError> {
             }
             let end = End::read(&source.get::<END_FRAME>(place)?);
             return Ok(match end.filter(|end| end.length == place - at) {
-                Some(end) => Step::Section(Section { head, end, at }),
+                Some(end) => Step::Section(Box::new(Section { head, end, at })),
                 None => Step::Nonsense(place, "the end of a section is malformed"),
             });
         }

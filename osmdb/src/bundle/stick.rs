@@ -53,8 +53,8 @@ impl<S: PageStore + Sync> Db<S> {
         let mut taking = Taking::new(self, options)?;
         taking.scan(&paths);
         taking.take()?;
-        let written = Stick::new(self.author()?, dir, &paths, &taking).and_then(|stick| stick.write(self, options));
-        match written {
+        let stick = Stick::new(self.author()?, dir, &paths, &taking);
+        match stick.write(self, options) {
             Ok(wrote) => taking.summary.wrote = wrote,
             Err(BundleError::Db(error)) => return Err(error.into()),
             Err(error) => taking.summary.unwritten = Some(error),
@@ -79,7 +79,11 @@ impl<S: PageStore + Sync> Db<S> {
     ///
     /// # Errors
     /// The database here fails. Files that cannot be read are told in the [`Summary`].
-    pub fn take_bundles<P: AsRef<Path>>(&self, files: &[P], options: &Options) -> Result<Summary, BundleError> {
+    pub fn take_bundles<P: AsRef<Path>>(
+        &self,
+        files: &[P],
+        options: &Options,
+    ) -> Result<Summary, BundleError> {
         let mut taking = Taking::new(self, options)?;
         taking.scan(files);
         taking.take()?;
@@ -116,6 +120,28 @@ impl<S: PageStore + Sync> Db<S> {
     }
 }
 
+/// Tells whether bundles are read and written in a place: a file, or a directory that is not that of a
+/// database. Whether they are any good is not looked at.
+///
+/// ```
+/// use osmdb::bundle::is_place;
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// assert!(is_place(dir), "a stick with nothing on it");
+/// osmdb::Db::create_or_open(dir.join("osm.db"))?;
+/// assert!(is_place(dir) && !is_place(&dir.join("osm.db")) && !is_place(&dir.join("nowhere")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn is_place(path: &Path) -> bool {
+    path.is_file() || (path.is_dir() && !is_database(path))
+}
+
+/// Tells whether a directory is a database, or was to become one.
+fn is_database(dir: &Path) -> bool {
+    dir.join("format").is_file() || (dir.join("lock").is_file() && dir.join("engine").is_dir())
+}
+
 /// Returns the bundles in a directory, by name.
 fn list(dir: &Path) -> Result<Vec<PathBuf>, BundleError> {
     let failed = || BundleError::io(dir, "listing the directory");
@@ -147,16 +173,11 @@ struct Stick<'a, 'b, S> {
 }
 
 impl<'a, 'b, S: PageStore + Sync> Stick<'a, 'b, S> {
-    fn new(
-        here: Author,
-        dir: &'a Path,
-        paths: &[PathBuf],
-        taking: &'a Taking<'b, S>,
-    ) -> Result<Self, BundleError> {
+    fn new(here: Author, dir: &'a Path, paths: &[PathBuf], taking: &'a Taking<'b, S>) -> Self {
         let key: String = here.to_string().chars().take(KEY_DIGITS).collect();
         let prefix = format!("osmdb-{key}-");
         let last = paths.iter().filter_map(|path| number(path, &prefix)).max().unwrap_or(0);
-        Ok(Self { dir, prefix, here, taking, last })
+        Self { dir, prefix, here, taking, last }
     }
 
     fn is_own(&self, scan: &Scan) -> bool {

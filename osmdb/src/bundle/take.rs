@@ -66,10 +66,12 @@ pub(super) struct Taking<'a, S> {
     pub(super) summary: Summary,
 }
 
-/// Why a chain was not taken in: of which of its sections it is the fault.
-struct Fault {
-    link: usize,
-    error: BundleError,
+/// Why a chain was not taken in.
+enum Fault {
+    /// It is the fault of this section.
+    Of(usize, Box<BundleError>),
+    /// Its entries do not fit together, whoever's fault that is.
+    Chain(Box<BundleError>),
 }
 
 impl<'a, S: PageStore + Sync> Taking<'a, S> {
@@ -127,7 +129,7 @@ impl<'a, S: PageStore + Sync> Taking<'a, S> {
     }
 
     /// Takes in all that is new.
-    pub(super) fn take(&mut self) -> Result<(), Error> {
+    pub(super) fn take(&mut self) -> Result<(), BundleError> {
         let mut stuck: BTreeMap<usize, Cid> = BTreeMap::new();
         loop {
             let (known, here) = (&self.known, self.here);
@@ -143,17 +145,14 @@ impl<'a, S: PageStore + Sync> Taking<'a, S> {
             let had = |root: &Cid| Ok(self.known.open(self.db, root)?.is_some());
             match self.links.chain(target, had)? {
                 Chain::Stuck { base, links } => stuck.extend(links.into_iter().map(|link| (link, base))),
-                Chain::Found(chain) => match self.unite(&chain)? {
+                Chain::Found(chain) => match self.unite_some(&chain)? {
                     Ok(()) => {
-                        for place in chain {
-                            self.links.all.get_mut(place).into_iter().for_each(|link| link.done = true);
-                        }
                         self.known = Known::read(self.db)?;
                         stuck.clear();
                     }
-                    Err(Fault { link, error }) => {
+                    Err((link, error)) => {
                         self.links.all.get_mut(link).into_iter().for_each(|link| link.failed = true);
-                        self.summary.problems.push(error);
+                        self.summary.problems.push(*error);
                     }
                 },
             }
@@ -161,7 +160,9 @@ impl<'a, S: PageStore + Sync> Taking<'a, S> {
         // One word for each file that leads nowhere.
         let mut said = BTreeSet::new();
         for (place, base) in stuck {
-            let Some(link) = self.links.all.get(place).filter(|link| !link.failed && !link.done) else { continue };
+            let Some(link) = self.links.all.get(place).filter(|link| !link.failed && !link.done) else {
+                continue;
+            };
             let file = link.parts.first().map(|(file, _)| *file);
             let Some(scan) = file.and_then(|file| self.files.get(file)) else { continue };
             if said.insert(file) && !self.summary.problems.iter().any(|problem| names(problem, &scan.path)) {
@@ -175,18 +176,51 @@ impl<'a, S: PageStore + Sync> Taking<'a, S> {
         Ok(())
     }
 
+    /// Takes in a chain of sections, or the first of them if they do not all fit together: until it is known
+    /// whose fault that is.
+    fn unite_some(&mut self, chain: &[usize]) -> Result<Result<(), (usize, Box<BundleError>)>, BundleError> {
+        let Some(target) = chain.last() else { return Ok(Ok(())) };
+        let (mut some, mut why) = (chain, None);
+        loop {
+            let Some(last) = some.last() else { return Ok(Ok(())) };
+            match self.unite(some)? {
+                Ok(()) => {
+                    for place in some {
+                        self.links.all.get_mut(*place).into_iter().for_each(|link| link.done = true);
+                    }
+                    let is_known = |db| Known::read(db).map(|known| self.knows_end(&known, *last));
+                    return match why {
+                        // What the policy refused is no beginning for the others.
+                        Some(error) if !is_known(self.db)? => Ok(Err((*target, error))),
+                        _ => Ok(Ok(())),
+                    };
+                }
+                Err(Fault::Of(link, error)) => return Ok(Err((link, error))),
+                Err(Fault::Chain(error)) if some.len() == 1 => return Ok(Err((*last, error))),
+                Err(Fault::Chain(error)) => {
+                    why = Some(error);
+                    some = some.get(..some.len() / 2).unwrap_or_default();
+                }
+            }
+        }
+    }
+
+    fn knows_end(&self, known: &Known, link: usize) -> bool {
+        self.links.all.get(link).is_some_and(|link| known.has(&link.root))
+    }
+
     /// Takes in the entries of sections that follow on each other, in one commit.
-    fn unite(&mut self, chain: &[usize]) -> Result<Result<(), Fault>, Error> {
+    fn unite(&mut self, chain: &[usize]) -> Result<Result<(), Fault>, BundleError> {
         let Some((first, last)) = chain.first().zip(chain.last()) else { return Ok(Ok(())) };
         let root_of = |place: &usize, links: &Links| links.all.get(*place).map(|link| (link.base, link.root));
         let Some(((base, _), (_, root))) = root_of(first, &self.links).zip(root_of(last, &self.links)) else {
             return Ok(Ok(()));
         };
         let Some(base) = self.known.open(self.db, &base)? else { return Ok(Ok(())) };
-        let fault = |link: usize, error| Ok(Err(Fault { link, error }));
+        let mut received = 0;
         let mut receiving = match Receiving::since(self.db, base, None) {
             Ok(receiving) => receiving,
-            Err(error) => return local(error).map(|_| Ok(())),
+            Err(error) => return Err(local_only(error)),
         };
         for link in chain {
             let parts = self.links.all.get(*link).map(|link| link.parts.clone()).unwrap_or_default();
@@ -197,19 +231,20 @@ impl<'a, S: PageStore + Sync> Taking<'a, S> {
                 match read(&scan.path, section, &mut receiving, (&mut self.taken, limit)) {
                     Ok(()) => {
                         self.summary.bytes_in += section.behind() - section.at;
-                        self.summary.received += section.end.entries;
+                        received += section.end.entries;
                     }
-                    Err(BundleError::Db(error)) => return Err(error),
-                    Err(error) => return fault(*link, error),
+                    Err(error @ BundleError::Db(_)) => return Err(error),
+                    Err(error) => return Ok(Err(Fault::Of(*link, Box::new(error)))),
                 }
             }
         }
         let (base, heap) = match receiving.finish(self.db) {
             Ok(finished) => finished,
-            Err(error) => return local(error).map(|_| Ok(())),
+            Err(error) => return Err(local_only(error)),
         };
         let source = match self.db.unite(base.as_ref(), root, heap, &*self.options.policy)? {
             Received::United { gained, forked, refused, .. } => {
+                self.summary.received += received;
                 self.summary.gained += gained;
                 self.summary.forked.extend(forked);
                 self.summary.refused.extend(refused);
@@ -224,7 +259,7 @@ impl<'a, S: PageStore + Sync> Taking<'a, S> {
             Some((scan.path.clone(), scan.sections.get(place)?.at))
         });
         let (path, at) = section.unwrap_or_default();
-        fault(*last, BundleError::Entries { path, at, source })
+        Ok(Err(Fault::Chain(Box::new(BundleError::Entries { path, at, source }))))
     }
 
     /// Notes the latest root of every device.
@@ -254,6 +289,11 @@ fn local(error: SyncError) -> Result<SyncError, Error> {
         SyncError::Db(error) => Err(error),
         other => Ok(other),
     }
+}
+
+/// Preparing a stream fails for the database's reasons alone.
+fn local_only(error: SyncError) -> BundleError {
+    local(error).map_or_else(BundleError::Db, BundleError::Stream)
 }
 
 /// Tells whether a problem of a file has been told.

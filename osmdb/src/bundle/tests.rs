@@ -451,9 +451,7 @@ fn a_root_that_the_entries_do_not_make_is_refused() {
     let ours = filled(2);
     let before = ours.root();
     let summary = ours.take_bundles(&[&file], &Options::default()).unwrap();
-    let is_root = |problem: &BundleError| {
-        matches!(problem, BundleError::Entries { source: SyncError::Root { announced, .. }, .. } if *announced == head.root)
-    };
+    let is_root = |problem: &BundleError| matches!(problem, BundleError::Entries { source: SyncError::Root { announced, .. }, .. } if *announced == head.root);
     assert!(summary.problems.len() == 1 && is_root(&summary.problems[0]), "{summary:?}");
     assert_eq!(ours.root(), before);
     // And one that says less entries than there are.
@@ -463,7 +461,10 @@ fn a_root_that_the_entries_do_not_make_is_refused() {
     let summary = ours.take_bundles(&[&file], &Options::default()).unwrap();
     assert!(matches!(
         &summary.problems[..],
-        [BundleError::Entries { source: SyncError::Count { expected: 5, found: 5 } | SyncError::Count { .. }, .. }]
+        [BundleError::Entries {
+            source: SyncError::Count { expected: 5, found: 5 } | SyncError::Count { .. },
+            ..
+        }]
     ));
 }
 
@@ -476,7 +477,41 @@ fn too_many_bytes_are_not_taken_in() {
     let options = Options { most_bytes: 10_000, ..Options::default() };
     let summary = ours.take_bundles(&[&file], &options).unwrap();
     assert!(
-        matches!(&summary.problems[..], [BundleError::Entries { source: SyncError::TooMuch { limit: 10_000 }, .. }]),
+        matches!(
+            &summary.problems[..],
+            [BundleError::Entries { source: SyncError::TooMuch { limit: 10_000 }, .. }]
+        ),
         "{summary:?}"
     );
+}
+
+#[test]
+fn a_liar_does_not_stand_in_the_way_of_others() {
+    let stick = tempfile::tempdir().unwrap();
+    let (honest, second) = (filled(30), empty());
+    sync(&honest, stick.path());
+    sync(&second, stick.path());
+    edit(&second, 1, 77);
+    sync(&second, stick.path());
+    // Somebody else has other entries, and says that they make the same root; the file is read first.
+    let mallory = filled(29);
+    let file = stick.path().join("0.osmb");
+    mallory.write_bundle(&file, None).unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let scan = scan::Scan::read(&file, crate::sync::tag(honest.snapshot().root())).unwrap();
+    let (start, end) = (to(FILE_HEAD_BYTES), bytes.len() - END_FRAME);
+    let mut head = scan.sections[0].head;
+    head.root = honest.root();
+    let body = [&head.frame()[..], &bytes[start + HEAD_FRAME..end]].concat();
+    let sum = (body.len() as u64, *blake3::hash(&body).as_bytes());
+    let signed = format::End::new(&mallory.key().unwrap(), &head, false, 29, sum);
+    let forged = [&bytes[..start], &body, &signed.frame()].concat();
+    for name in ["0.osmb", "z.osmb"] {
+        fs::remove_file(&file).unwrap_or_default();
+        fs::write(stick.path().join(name), &forged).unwrap();
+        let late = empty();
+        let summary = late.sync_stick(stick.path(), &Options::default()).unwrap();
+        assert_eq!(late.root(), second.root(), "{summary:?}");
+        assert!(summary.problems.len() <= 1, "{summary:?}");
+    }
 }
