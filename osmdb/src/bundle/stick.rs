@@ -11,7 +11,7 @@ use super::links::Link;
 use super::scan::Scan;
 use super::take::{Known, Taking, open_base};
 use super::{BundleError, ENDING, MAX_FILES, MAX_SECTIONS, Options, Summary, Wrote};
-use crate::db::Db;
+use crate::db::{Db, now};
 use crate::entry::Author;
 
 /// So many of the digits of a device's key stand in the names of its files.
@@ -55,7 +55,15 @@ impl<S: PageStore + Sync> Db<S> {
         taking.take()?;
         let stick = Stick::new(self.author()?, dir, &paths, &taking);
         match stick.write(self, options) {
-            Ok(wrote) => taking.summary.wrote = wrote,
+            Ok(wrote) => {
+                // What this database says there now.
+                let own = taking.summary.announced.iter_mut().find(|one| one.is_here);
+                if let Some((own, wrote)) = own.zip(wrote.as_ref()) {
+                    (own.root, own.time, own.is_united) = (wrote.root, now(), true);
+                    own.path.clone_from(&wrote.path);
+                }
+                taking.summary.wrote = wrote;
+            }
             Err(BundleError::Db(error)) => return Err(error.into()),
             Err(error) => taking.summary.unwritten = Some(error),
         }
