@@ -226,13 +226,13 @@ impl<S: PageSource> Iterator for Values<'_, S> {
 
 /// The call itself: knows no source. Each phase asks for all it needs at once.
 #[derive(Debug)]
-struct FindMap {
+pub(crate) struct FindMap {
     trees: Trees,
     phase: Phase,
     found: Found,
-    nodes: Vec<u64>,
-    ways: Vec<(ElementId, Bytes)>,
-    relations: BTreeSet<u64>,
+    pub(crate) nodes: Vec<u64>,
+    pub(crate) ways: Vec<(ElementId, Bytes)>,
+    pub(crate) relations: BTreeSet<u64>,
     parents: Vec<u64>,
 }
 
@@ -248,13 +248,14 @@ enum Phase {
 }
 
 impl FindMap {
-    fn new(trees: &Trees, bbox: BBox) -> Self {
+    pub(crate) fn new(trees: &Trees, bbox: BBox) -> Self {
         let phase = Phase::Box(Places::new(trees.spatial, Window::of(bbox), Part::All));
         let (nodes, ways, relations, parents) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
         Self { trees: *trees, phase, found: Found::default(), nodes, ways, relations, parents }
     }
 
-    fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<()>, Error> {
+    /// Finds the names of all; then they are in the fields.
+    pub(crate) fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<()>, Error> {
         loop {
             match &mut self.phase {
                 Phase::Box(places) => match places.step(source, &mut self.found)? {

@@ -118,8 +118,7 @@ impl<S> Nearest<S> {
     /// ```
     #[must_use]
     pub fn within(mut self, metres: f64) -> Self {
-        self.find.limit = if metres < FARTHEST { metres } else { FARTHEST };
-        self.find.begin(FIRST_RADIUS);
+        self.find.within(metres);
         self
     }
 }
@@ -142,7 +141,7 @@ type Rank = (u64, ElementId, [u8; KEY_BYTES], usize);
 
 /// The search itself: knows no source.
 #[derive(Debug)]
-struct FindNearest {
+pub(crate) struct FindNearest {
     trees: Trees,
     limit: f64,
     /// The radius of the box that is looked at.
@@ -160,7 +159,7 @@ enum Phase {
 }
 
 impl FindNearest {
-    fn new(trees: &Trees, from: Coord, filter: Filter) -> Self {
+    pub(crate) fn new(trees: &Trees, from: Coord, filter: Filter) -> Self {
         let ring = Ring {
             from,
             wants_relations: filter.admits(Kind::Relation),
@@ -198,7 +197,14 @@ impl FindNearest {
         };
     }
 
-    fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Neighbour>>, Error> {
+    /// Sets how far away anything may be, and begins anew.
+    pub(crate) fn within(&mut self, metres: f64) {
+        self.limit = if metres < FARTHEST { metres } else { FARTHEST };
+        self.begin(FIRST_RADIUS);
+    }
+
+    /// Finds the next; `None` at the end.
+    pub(crate) fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Neighbour>>, Error> {
         loop {
             if let Some(found) = self.found.pop_front() {
                 return Ok(Step::Ready(Some(found)));

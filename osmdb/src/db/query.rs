@@ -261,7 +261,7 @@ impl Place {
 
 /// The query itself: knows no source.
 #[derive(Debug)]
-struct Find {
+pub(crate) struct Find {
     trees: Trees,
     phase: Phase,
     visit: Gather,
@@ -280,6 +280,11 @@ enum Phase {
 }
 
 impl Find {
+    /// Begins a query.
+    pub(crate) fn whole(trees: &Trees, bbox: BBox, filter: Filter) -> Self {
+        Self::new(trees, bbox, filter, Place::Begin)
+    }
+
     fn new(trees: &Trees, bbox: BBox, filter: Filter, place: Place) -> Self {
         let places = |part: Part<'_>| Places::new(trees.spatial, Window::of(bbox), part);
         let mut visit = Gather::new(filter);
@@ -298,6 +303,11 @@ impl Find {
             Place::End => Phase::Ended,
         };
         Self { trees: *trees, phase, visit, passed }
+    }
+
+    /// Finds the next feature; `None` at the end.
+    pub(crate) fn next<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Feature>>, Error> {
+        Ok(self.step(source)?.map(|found| found.map(|(_, feature)| feature)))
     }
 
     fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<(Place, Feature)>>, Error> {
