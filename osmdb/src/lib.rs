@@ -28,6 +28,7 @@ mod geohash;
 mod geometry;
 pub mod io;
 mod model;
+mod pack;
 mod remote;
 mod root;
 mod views;
@@ -51,6 +52,14 @@ pub use model::{
     BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
     MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
-pub use remote::{Ask, AskError, AskNearest, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_TREE_NAME_BYTES};
+pub use pack::{
+    Directory, Files, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, MAX_PACKS, PackError, PackOrigin,
+    Publish, PublishError, Published,
+};
+pub use remote::{
+    Answers, Ask, AskError, AskNearest, BlockingAnswers, BlockingRemote, DEFAULT_CACHE_PAGES, Dropped,
+    Incoming, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_READ_BYTES, MAX_TREE_NAME_BYTES, OriginError,
+    PageOrigin, Remote, RemoteError, RemoteOptions, RemotePages, Request, Traffic, block_on,
+};
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
 pub use views::spatial::Geometry;

@@ -263,6 +263,11 @@ impl RawRoot {
         Ok(Self { name, config, trees, counts })
     }
 
+    /// Returns what the record links to: the configuration, then the trees.
+    pub(crate) fn links(&self) -> Vec<Cid> {
+        [self.config].into_iter().chain(self.trees).collect()
+    }
+
     pub(crate) fn with_config(self, record: &[u8]) -> Result<Root, RootError> {
         let config = Config::decode(record)?;
         let [heads, history, spatial, refs, changes] = self.trees.map(|root| Tree::new(config, root));
