@@ -52,9 +52,13 @@ pub use model::{
     BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
     MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
+#[cfg(feature = "http")]
+pub use pack::HttpFiles;
+#[cfg(feature = "publish")]
+pub use pack::StoreFiles;
 pub use pack::{
-    Directory, Files, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, MAX_PACKS, PackError, PackOrigin,
-    Publish, PublishError, Published,
+    Directory, Files, Folder, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, MAX_PACKS, PackError,
+    PackOrigin, Publish, PublishError, Published,
 };
 pub use remote::{
     Answers, Ask, AskError, AskNearest, BlockingAnswers, BlockingRemote, DEFAULT_CACHE_PAGES, Dropped,

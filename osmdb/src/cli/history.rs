@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use osmdb::{At, Cursor, ElementId, Entry, Origin, Payload, Revision, Version};
+use osmdb::{At, Cursor, ElementId, Entry, Origin, Payload, Revision, Snapshot, Version};
+use prolly::PageSource;
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -15,7 +16,10 @@ const SHOWN_TAGS: usize = 60;
 
 pub(super) fn history(dir: &Path, at: Option<At>, element: ElementId, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let revisions = database::snapshot(&db, at)?.history(element)?;
+    show(element, &database::snapshot(&db, at)?.history(element)?, as_json)
+}
+
+pub(super) fn show(element: ElementId, revisions: &[Revision], as_json: bool) -> Result<(), Failure> {
     if revisions.is_empty() {
         complain(&format!("{element} is not in the database"));
         return Err(Failure::Said);
@@ -24,7 +28,7 @@ pub(super) fn history(dir: &Path, at: Option<At>, element: ElementId, as_json: b
     if as_json {
         revisions.iter().try_for_each(|revision| out.line(as_value(revision)))?;
     } else {
-        drawing(&revisions).into_iter().try_for_each(|line| out.line(line))?;
+        drawing(revisions).into_iter().try_for_each(|line| out.line(line))?;
     }
     out.finish()
 }
@@ -108,7 +112,10 @@ fn plain(text: &str) -> String {
 
 pub(super) fn refs(dir: &Path, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let snapshot = database::snapshot(&db, at)?;
+    refs_of(&database::snapshot(&db, at)?, elements)
+}
+
+pub(super) fn refs_of<S: PageSource>(snapshot: &Snapshot<S>, elements: &[ElementId]) -> Result<(), Failure> {
     let mut users = BTreeSet::new();
     for element in elements {
         users.extend(snapshot.refs(*element)?);

@@ -12,6 +12,7 @@ mod export;
 mod failure;
 #[cfg(feature = "flatgeobuf")]
 mod flatgeobuf;
+mod from;
 mod geojson;
 mod graph;
 mod history;
@@ -47,9 +48,12 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, from, cache, verb }: Cli) -> Result<(), Failure> {
     if at.is_some() && !verb.reads_the_past() {
         return Err(Failure::NotThen);
+    }
+    if let Some(name) = from {
+        return from::From { name, cache, at }.run(&verb);
     }
     match verb {
         Verb::Demo { dir } => demo::demo(dir.as_deref()),
@@ -57,6 +61,7 @@ fn run(Cli { db, at, verb }: Cli) -> Result<(), Failure> {
         Verb::Root => show::root(&db, at),
         Verb::Get { elements } => show::get(&db, at, &elements),
         Verb::Query(args) => query::query(&db, at, &args),
+        Verb::Publish { to } => from::publish(&db, at, &to),
         Verb::Export { file, changeset: Some(changeset), .. } => diff::changeset(&db, at, &file, changeset),
         Verb::Export { file, bbox, history, changeset: None } => {
             export::export(&db, at, &file, bbox, history)

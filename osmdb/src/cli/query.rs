@@ -29,7 +29,7 @@ pub(super) struct QueryArgs {
     geohash: Option<BBox>,
     /// Only what passes this filter; given several times, what passes all of them
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
-    filter: Vec<Filter>,
+    pub(super) filter: Vec<Filter>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Geojson)]
     format: Format,
@@ -54,6 +54,29 @@ enum Format {
     Count,
 }
 
+impl QueryArgs {
+    /// Returns the box, if what is asked goes together.
+    pub(super) fn area(&self) -> Result<BBox, Failure> {
+        if self.counts() && (self.limit.is_some() || self.cursor.is_some()) {
+            return Err(Failure::CountOfPart);
+        }
+        self.bbox.or(self.geohash).ok_or(Failure::NoBox)
+    }
+
+    pub(super) fn counts(&self) -> bool {
+        self.format == Format::Count
+    }
+
+    /// Tells whether areas are drawn.
+    pub(super) const fn draws(&self) -> bool {
+        matches!(self.format, Format::Geojson | Format::Geojsonseq)
+    }
+
+    pub(super) const fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+}
+
 fn cell(prefix: &str) -> Result<BBox, GeohashError> {
     geohash_bbox(prefix)
 }
@@ -64,15 +87,16 @@ pub(super) fn joined(filters: &[Filter]) -> Filter {
 }
 
 pub(super) fn query(dir: &Path, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
-    if args.format == Format::Count && (args.limit.is_some() || args.cursor.is_some()) {
-        return Err(Failure::CountOfPart);
-    }
-    let Some(bbox) = args.bbox.or(args.geohash) else { return Err(Failure::NoBox) };
+    let bbox = args.area()?;
     let db = database::existing(dir)?;
     answer(&database::snapshot(&db, at)?, bbox, args)
 }
 
-fn answer<S: PageSource>(snapshot: &Snapshot<S>, bbox: BBox, args: &QueryArgs) -> Result<(), Failure> {
+pub(super) fn answer<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    bbox: BBox,
+    args: &QueryArgs,
+) -> Result<(), Failure> {
     let mut query = snapshot.query(bbox).filter(&joined(&args.filter));
     if let Some(cursor) = &args.cursor {
         query = query.after(cursor)?;

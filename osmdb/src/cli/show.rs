@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use osmdb::{At, ElementId};
+use osmdb::{At, ElementId, Snapshot};
+use prolly::PageSource;
 
 use super::failure::Failure;
 use super::output::{Out, complain};
@@ -17,7 +18,10 @@ pub(super) fn root(dir: &Path, at: Option<At>) -> Result<(), Failure> {
 
 pub(super) fn get(dir: &Path, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let snapshot = database::snapshot(&db, at)?;
+    heads(&database::snapshot(&db, at)?, elements)
+}
+
+pub(super) fn heads<S: PageSource>(snapshot: &Snapshot<S>, elements: &[ElementId]) -> Result<(), Failure> {
     let mut out = Out::new();
     let mut unknown = Vec::new();
     for element in elements {

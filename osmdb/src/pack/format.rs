@@ -228,6 +228,56 @@ pub(crate) struct PackFile {
     pub(crate) size: u64,
 }
 
+/// Where leaves of the spatial tree are: those between the key of the entry before and this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leaves {
+    /// The first bytes of the last key.
+    pub(crate) last: u64,
+    /// Where they are, one behind another: the length may be that of several records.
+    pub(crate) place: Place,
+}
+
+/// So many bytes of a key stand in the directory of leaves.
+pub(crate) const DIRECTORY_KEY_BYTES: usize = 6;
+
+/// Returns the first bytes of a key as a number, in the order of the keys.
+pub(crate) fn key_number(key: &[u8]) -> u64 {
+    let bytes = key.iter().copied().chain(std::iter::repeat(0)).take(DIRECTORY_KEY_BYTES);
+    bytes.fold(0, |number, byte| (number << 8) | u64::from(byte))
+}
+
+fn put_directory(out: &mut Vec<u8>, directory: &[Leaves]) {
+    put_array(out, directory.len() * 4);
+    let (mut before, mut last) = (0, 0);
+    for leaves in directory {
+        let Place { pack, at, len, .. } = leaves.place;
+        put_unsigned(out, leaves.last.saturating_sub(last));
+        put_unsigned(out, pack);
+        put_signed(out, at.cast_signed() - before);
+        put_unsigned(out, len);
+        before = (at + len).cast_signed();
+        last = leaves.last;
+    }
+}
+
+fn read_directory(reader: &mut Reader<'_>) -> Result<Option<Vec<Leaves>>, CborError> {
+    let count = reader.array()?;
+    let mut directory = Vec::with_capacity(count / 4);
+    let (mut before, mut last) = (0_u64, 0_u64);
+    for _ in 0..count / 4 {
+        let (step, pack) = (reader.unsigned()?, reader.unsigned()?);
+        let (jump, len) = (reader.signed()?, reader.unsigned()?);
+        let at = before.checked_add_signed(jump).filter(|at| *at >= PACK_MAGIC.len() as u64);
+        let (Some(at), Some(next)) = (at, last.checked_add(step)) else { return Ok(None) };
+        if at.checked_add(len).is_none_or(|end| end > MAX_PACK_BYTES) {
+            return Ok(None);
+        }
+        (before, last) = (at + len, next);
+        directory.push(Leaves { last, place: Place { pack, at, len, more: 0 } });
+    }
+    Ok((count % 4 == 0).then_some(directory))
+}
+
 /// What a reader reads first: the root, the packs, and the topmost pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
@@ -236,12 +286,14 @@ pub(crate) struct Manifest {
     pub(crate) packs: Vec<PackFile>,
     /// The root record, the configuration, and the top pages of trees.
     pub(crate) tops: Vec<Record>,
+    /// Where the leaves of the spatial tree are; empty if there are too many.
+    pub(crate) directory: Vec<Leaves>,
 }
 
 impl Manifest {
     pub(crate) fn encode(&self) -> std::io::Result<Vec<u8>> {
         let mut body = Vec::new();
-        put_array(&mut body, 4);
+        put_array(&mut body, 5);
         put_unsigned(&mut body, FORMAT);
         put_link(&mut body, &self.root);
         put_array(&mut body, self.packs.len() * 3);
@@ -252,6 +304,7 @@ impl Manifest {
         }
         put_array(&mut body, self.tops.len());
         self.tops.iter().for_each(|top| top.put(&mut body));
+        put_directory(&mut body, &self.directory);
         Ok([&MANIFEST_MAGIC[..], &zstd::bulk::compress(&body, 19)?].concat())
     }
 
@@ -261,7 +314,7 @@ impl Manifest {
             .map_err(|_| PackError::Limit { what: "it cannot be decompressed" })?;
         let mut reader = Reader::new(&body);
         let damaged = PackError::Manifest;
-        reader.array_of(4).map_err(damaged)?;
+        reader.array_of(5).map_err(damaged)?;
         let found = reader.unsigned().map_err(damaged)?;
         if found != FORMAT {
             return Err(PackError::Format { found });
@@ -274,8 +327,11 @@ impl Manifest {
             let top = Record::read(&mut reader).map_err(damaged)?;
             tops.push(top.ok_or(PackError::Limit { what: "it names an impossible place" })?);
         }
+        let directory = read_directory(&mut reader).map_err(damaged)?;
+        let directory =
+            directory.ok_or(PackError::Limit { what: "its directory names an impossible place" })?;
         reader.end().map_err(damaged)?;
-        Ok(Self { root, packs, tops })
+        Ok(Self { root, packs, tops, directory })
     }
 }
 
@@ -333,11 +389,16 @@ mod tests {
 
         #[test]
         fn manifests_read_back_and_damaged_ones_are_refused(
-            tops in vec(record(), 0..4), sizes in vec(0..MAX_PACK_BYTES, 0..5), at: prop::sample::Index, to: u8
+            tops in vec(record(), 0..4), leaves in vec((0..1_u64 << 48, place()), 0..9), sizes in vec(0..MAX_PACK_BYTES, 0..5), at: prop::sample::Index, to: u8
         ) {
             let pack = |(number, size)| PackFile { number, name: format!("{number}.osmpack"), size };
             let packs = (3..).zip(sizes).map(pack).collect();
-            let manifest = Manifest { root: Cid::of(b"root"), packs, tops };
+            let mut directory: Vec<Leaves> = leaves
+                .into_iter()
+                .map(|(last, place)| Leaves { last, place: Place { more: 0, ..place } })
+                .collect();
+            directory.sort_by_key(|leaves| leaves.last);
+            let manifest = Manifest { root: Cid::of(b"root"), packs, tops, directory };
             let mut bytes = manifest.encode().unwrap();
             prop_assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
             for end in 0..bytes.len() {

@@ -10,18 +10,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
-use prolly::Cid;
+use prolly::{Cid, Page};
 
 use super::files::{Directory, Files};
-use super::format::{MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, PackError, PackFile, Place, Record};
+use super::format::{
+    Leaves, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, PackError, PackFile, Place, Record, key_number,
+};
 use super::links_of;
-use crate::remote::{Incoming, OriginError, PageOrigin, Request, Traffic};
+use crate::geometry::Window;
+use crate::model::Kind;
+use crate::remote::{Ask, Incoming, OriginError, PageOrigin, Request, Traffic};
+use crate::root::{RawRoot, RawTops};
+use crate::views::spatial;
 
 /// Ranges that are no farther apart than this are read as one: a request costs about as much.
-const GAP_BYTES: u64 = 16 << 10;
+const GAP_BYTES: u64 = 3 << 10;
 
 /// While there are more ranges than this in one pack, the two that are nearest to each other become one.
-const MAX_RANGES: usize = 5;
+const MAX_RANGES: usize = 7;
 
 /// But not if they are farther apart than this.
 const MAX_GAP_BYTES: u64 = 96 << 10;
@@ -65,6 +71,9 @@ struct State {
     places: HashMap<Cid, Place>,
     /// The topmost pages.
     tops: HashMap<Cid, Record>,
+    /// Where the leaves of the spatial tree of this root are.
+    directory: Vec<Leaves>,
+    trees: Option<RawTops>,
     traffic: Traffic,
 }
 
@@ -91,6 +100,9 @@ impl State {
             self.learn(cid, &top);
             self.tops.insert(cid, top);
         }
+        let record = self.tops.get(&manifest.root).and_then(|top| RawRoot::decode(&top.page).ok());
+        self.trees = record.map(|record| record.tops());
+        self.directory = manifest.directory;
         self.root = Some(manifest.root);
     }
 }
@@ -175,15 +187,71 @@ impl<F: Files> PackOrigin<F> {
                     break;
                 }
                 read.extend(next.iter().map(|(cid, _)| *cid));
-                self.fetch(&next, &mut Incoming::of(next.iter().map(|(cid, _)| *cid))).await?;
+                let mut pages = Incoming::of(next.iter().map(|(cid, _)| *cid));
+                self.fetch(&next, Vec::new(), &mut pages).await?;
             }
         }
         Ok(self.known(wanted).0)
     }
 
-    /// Reads pages from their places.
-    async fn fetch(&self, wanted: &[(Cid, Place)], pages: &mut Incoming) -> Result<(), OriginError> {
-        let ranges = ranges(wanted.iter().map(|(_, place)| *place).collect());
+    /// Says what else a question will need, as well as can be told from the topmost pages: the leaves that
+    /// its box touches, and the branches that lead to relations.
+    fn foresee(&self, request: &Request<'_>, pages: &mut Incoming) -> Result<Vec<Place>, OriginError> {
+        let (bbox, relations) = match request.ask {
+            Some(Ask::Query(bbox, filter) | Ask::Count(bbox, filter)) => {
+                (*bbox, filter.admits(Kind::Relation))
+            }
+            Some(Ask::Map(bbox)) => (*bbox, true),
+            _ => return Ok(Vec::new()),
+        };
+        let state = self.state();
+        let Some(trees) = state.trees.filter(|_| state.root == Some(request.root)) else {
+            return Ok(Vec::new());
+        };
+        let top = |cid: &Cid| state.tops.get(cid).and_then(|top| Page::verify(*cid, top.page.clone()).ok());
+        // Only a question that begins; later the branches say better what is needed.
+        let begins = top(&trees.spatial).filter(|top| top.level() > 1).is_some_and(|top| {
+            (0..top.len()).filter_map(|index| top.child(index)).any(|child| request.missing.contains(&child))
+        });
+        if !begins {
+            return Ok(Vec::new());
+        }
+        let mut places = Vec::new();
+        for window in Window::of(bbox) {
+            for range in spatial::ranges(&window) {
+                let from = key_number(&range.from);
+                let to = range.to.as_ref().map_or(u64::MAX, |to| key_number(to));
+                let first = state.directory.partition_point(|leaves| leaves.last < from);
+                let behind = state.directory.iter().skip(first);
+                let count = behind.clone().take_while(|leaves| leaves.last <= to).count();
+                places.extend(behind.take(count + 1).map(|leaves| leaves.place));
+            }
+        }
+        if relations && let Some(heads) = top(&trees.heads).filter(|heads| heads.level() > 1) {
+            let first = [Kind::Relation.code()];
+            let from = (0..heads.len()).find(|index| heads.key(*index) >= &first[..]);
+            for index in from.into_iter().flat_map(|from| from..heads.len()) {
+                let before = index.checked_sub(1).map(|before| heads.key(before));
+                let leads = before.is_none_or(|before| before < &[Kind::Relation.code() + 1][..]);
+                let place = heads.child(index).and_then(|cid| state.places.get(&cid).copied());
+                places.extend(place.filter(|_| leads));
+            }
+            if pages.expects(&trees.heads) {
+                pages.page(heads.bytes().clone())?;
+            }
+        }
+        Ok(places)
+    }
+
+    /// Reads pages from their places, and gives what else is read with them.
+    async fn fetch(
+        &self,
+        wanted: &[(Cid, Place)],
+        foreseen: Vec<Place>,
+        pages: &mut Incoming,
+    ) -> Result<(), OriginError> {
+        let places = wanted.iter().map(|(_, place)| *place).chain(foreseen);
+        let ranges = ranges(places.collect());
         let mut requests: Vec<Reading<'_>> = Vec::with_capacity(ranges.len());
         let total = ranges.len();
         for (pack, range) in ranges {
@@ -206,31 +274,38 @@ impl<F: Files> PackOrigin<F> {
         }
         self.state().traffic.rounds += u64::from(total > 0);
         let parts = all(requests).await?;
-        for (cid, place) in wanted {
-            self.give(*cid, *place, &parts, pages)?;
+        let mut left = wanted.to_vec();
+        // Of what came besides, what is below the topmost pages.
+        let state = self.state();
+        let tops = state.trees.iter().flat_map(|trees| [trees.spatial, trees.heads]);
+        let tops = tops.filter_map(|cid| state.tops.get(&cid).map(|top| (cid, top.clone())));
+        for (cid, top) in tops.collect::<Vec<_>>() {
+            left.extend(links_of(cid, &top.page).into_iter().zip(top.places));
         }
-        Ok(())
+        drop(state);
+        self.give(left, &parts, pages)
     }
 
-    /// Gives a page that was read, and behind it those that belong to it.
-    fn give(&self, cid: Cid, place: Place, parts: &[Part], pages: &mut Incoming) -> Result<(), OriginError> {
-        let mut left = vec![(cid, place)];
+    /// Gives pages that were read, and those that they link to and that were read too.
+    fn give(
+        &self,
+        mut left: Vec<(Cid, Place)>,
+        parts: &[Part],
+        pages: &mut Incoming,
+    ) -> Result<(), OriginError> {
+        left.reverse();
         while let Some((cid, place)) = left.pop() {
-            let Some((part, stored)) = parts.iter().find_map(|part| Some((part, part.slice(&place)?))) else {
-                continue;
-            };
-            if !pages.expects(&cid) {
-                continue;
-            }
+            let found = parts.iter().find_map(|part| Some((part, part.slice(&place)?)));
+            let Some((part, stored)) = found.filter(|_| pages.expects(&cid)) else { continue };
             let damaged = || PackError::Record { file: part.pack.name.clone(), at: place.at };
             let record = Record::decode(&stored).ok_or_else(damaged)?;
+            if record.page.len() > pages.room() {
+                return Ok(());
+            }
             pages.page(record.page.clone())?;
-            let links = links_of(cid, &record.page);
             self.state().learn(cid, &record);
-            let belongs = |other: &Place| {
-                other.pack == place.pack && other.at >= place.start() && other.end() <= place.at
-            };
-            left.extend(links.into_iter().zip(record.places).filter(|(_, place)| belongs(place)));
+            let links = links_of(cid, &record.page).into_iter().zip(record.places);
+            left.extend(links.filter(|(_, place)| !place.is_nowhere()).collect::<Vec<_>>().into_iter().rev());
         }
         Ok(())
     }
@@ -342,7 +417,8 @@ impl<F: Files> PageOrigin for PackOrigin<F> {
         if !unknown.is_empty() {
             known = self.locate(&wanted, request.have).await?;
         }
-        self.fetch(&known, pages).await
+        let foreseen = self.foresee(request, pages)?;
+        self.fetch(&known, foreseen, pages).await
     }
 
     fn traffic(&self) -> Traffic {

@@ -10,8 +10,8 @@ use prolly::{Cid, Page, PageSource, PageStore};
 
 use super::files::{Directory, Files, Publish};
 use super::format::{
-    MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, Manifest, PACK_MAGIC, PackError, PackFile, Place,
-    Record,
+    Leaves, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, Manifest, PACK_MAGIC, PackError, PackFile,
+    Place, Record, key_number,
 };
 use super::links_of;
 use crate::db::{Db, Snapshot};
@@ -30,6 +30,12 @@ const MAX_MORE_BYTES: u64 = 16 << 10;
 
 /// So many digits of its hash are the name of a pack.
 const NAME_DIGITS: usize = 32;
+
+/// So many entries has the directory of leaves at most: about 10 kB.
+const MAX_DIRECTORY: usize = 1_600;
+
+/// If more leaves than this went together, the directory would cost more than it saves.
+const MAX_TOGETHER: usize = 4;
 
 /// From so many packs on, everything is written anew.
 const MANY_PACKS: usize = 64;
@@ -150,12 +156,13 @@ impl<S: PageSource> Snapshot<S> {
         let mut packing = Packing::new(self.source(), to, places, next);
         let tops = packing.tops(self)?;
         packing.finish_pack()?;
+        let directory = packing.directory(self.root().trees.spatial.root)?;
         let Packing { packs: new, pages, written, used, .. } = packing;
         let old_packs = before.into_iter().flat_map(|before| before.packs);
         let mut packs: Vec<PackFile> = old_packs.filter(|pack| used.contains(&pack.number)).collect();
         let count = new.len();
         packs.extend(new);
-        let manifest = Manifest { root, packs, tops };
+        let manifest = Manifest { root, packs, tops, directory };
         let bytes = Bytes::from(manifest.encode().map_err(failed(to, "compressing the manifest"))?);
         let written = written + bytes.len() as u64;
         to.write(MANIFEST_NAME, bytes).map_err(failed(to, "writing the manifest"))?;
@@ -295,8 +302,7 @@ impl<'a, S: PageSource, P: Publish> Packing<'a, S, P> {
     /// Packs what is below the top page of a tree: leaves in order, then branches, level by level; returns the
     /// top page.
     fn tree(&mut self, top: Cid) -> Result<Record, PublishError> {
-        let top = Page::verify(top, self.load(&top)?)
-            .map_err(|source| Error::Tree(prolly::Error::Page { cid: top, source }))?;
+        let top = self.page(top)?;
         let mut levels: Vec<Vec<Page>> = Vec::new();
         self.below(&top, &mut levels)?;
         for level in levels {
@@ -317,8 +323,7 @@ impl<'a, S: PageSource, P: Publish> Packing<'a, S, P> {
             if self.places.contains_key(&cid) {
                 continue;
             }
-            let page = Page::verify(cid, self.load(&cid)?)
-                .map_err(|source| Error::Tree(prolly::Error::Page { cid, source }))?;
+            let page = self.page(cid)?;
             if page.level() == 0 {
                 self.leaf(&page)?;
                 continue;
@@ -333,6 +338,56 @@ impl<'a, S: PageSource, P: Publish> Packing<'a, S, P> {
             }
         }
         Ok(())
+    }
+
+    /// Says where the leaves of the spatial tree are, as well as that can be said in a few kilobytes.
+    fn directory(&self, spatial: Cid) -> Result<Vec<Leaves>, PublishError> {
+        let mut leaves = Vec::new();
+        let mut left = vec![spatial];
+        while let Some(cid) = left.pop() {
+            let page = self.page(cid)?;
+            if page.level() != 1 {
+                left.extend((0..page.len()).rev().filter_map(|index| page.child(index)));
+                continue;
+            }
+            for index in 0..page.len() {
+                let place = page.child(index).and_then(|cid| self.places.get(&cid).copied());
+                if let Some(place) = place {
+                    let (at, len) = (place.start(), place.end() - place.start());
+                    let last = key_number(page.key(index));
+                    leaves.push(Leaves { last, place: Place { at, len, more: 0, ..place } });
+                }
+            }
+        }
+        // As many neighbours go together as are needed to stay within the limit.
+        let together = leaves.len().div_ceil(MAX_DIRECTORY);
+        let mut directory: Vec<Leaves> = Vec::new();
+        let mut joined = 0;
+        for leaf in leaves {
+            match directory.last_mut() {
+                Some(Leaves { last, place })
+                    if joined < together && place.pack == leaf.place.pack && place.end() == leaf.place.at =>
+                {
+                    *last = leaf.last;
+                    place.len += leaf.place.len;
+                    joined += 1;
+                }
+                _ => {
+                    directory.push(leaf);
+                    joined = 1;
+                }
+            }
+        }
+        Ok(if directory.len() > 2 * MAX_DIRECTORY || together > MAX_TOGETHER {
+            Vec::new()
+        } else {
+            directory
+        })
+    }
+
+    fn page(&self, cid: Cid) -> Result<Page, Error> {
+        let damaged = |source| Error::Tree(prolly::Error::Page { cid, source });
+        Page::verify(cid, self.load(&cid)?).map_err(damaged)
     }
 
     /// Packs a leaf, and in front of it its values that are out of line.

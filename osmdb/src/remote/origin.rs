@@ -137,6 +137,12 @@ pub trait PageOrigin: Send + Sync {
         pages: &mut Incoming,
     ) -> impl Future<Output = Result<(), OriginError>> + Send;
 
+    /// Tells whether it answers questions, and so leaves out the pages that [`Request::have`] names and gives
+    /// what they link to: this is then expected too.
+    fn answers_questions(&self) -> bool {
+        false
+    }
+
     /// Returns what has gone over the wire so far.
     fn traffic(&self) -> Traffic;
 }
@@ -208,8 +214,8 @@ impl OriginError {
     }
 }
 
-/// Takes the pages that an origin gives, and checks each: it must be one that is missing, or one that such
-/// a page links to.
+/// Takes the pages that an origin gives, and checks each: it must be one that is missing, the top page of a
+/// tree, or one that such a page links to.
 ///
 /// ```
 /// use bytes::Bytes;

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use prolly::{Cid, MemoryStore, PageStore, Step, StoreError};
+use prolly::{Cid, MemoryStore, PageSource, PageStore, Step, StoreError};
 
 use super::answering::{Answer, Answering};
 use super::answers::Answers;
 use super::ask::{Ask, AskError, AskNearest};
-use super::origin::{Incoming, OriginError, PageOrigin, Request, Traffic};
+use super::origin::{Incoming, OriginError, PageOrigin, Request, Traffic, links};
 use super::shelf::{Session, Shelf};
 use crate::db::{Feature, Head, Neighbour, Revision};
 use crate::entry::Version;
@@ -210,7 +210,8 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
             Some(root) => root,
             None => newest(&origins).await?,
         };
-        let mut asking = Asking { origins: &origins, dropped: &dropped, shelf: &shelf, came: 0 };
+        let tops = Vec::new();
+        let mut asking = Asking { origins: &origins, dropped: &dropped, shelf: &shelf, tops, came: 0 };
         let root = asking.open(cid).await?;
         let pages = Mutex::new(asking.came);
         Ok(Self { origins, dropped, shelf, root, pages, trusted: options.root })
@@ -693,7 +694,8 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     }
 
     fn asking(&self) -> Asking<'_, O, C> {
-        Asking { origins: &self.origins, dropped: &self.dropped, shelf: &self.shelf, came: 0 }
+        let tops = self.root.trees.named().map(|(_, tree)| tree.root).to_vec();
+        Asking { origins: &self.origins, dropped: &self.dropped, shelf: &self.shelf, tops, came: 0 }
     }
 
     fn note(&self, came: u64) {
@@ -729,6 +731,8 @@ struct Asking<'a, O, C: PageStore> {
     origins: &'a [O],
     dropped: &'a Mutex<Vec<Option<Dropped>>>,
     shelf: &'a Shelf<C>,
+    /// The top pages of the trees, which an origin may give at any time.
+    tops: Vec<Cid>,
     came: u64,
 }
 
@@ -742,9 +746,7 @@ impl<O: PageOrigin, C: PageStore> Asking<'_, O, C> {
     }
 
     async fn load(&mut self, root: Cid, cid: Cid) -> Result<bytes::Bytes, RemoteError> {
-        use prolly::PageSource;
-        let shelf = self.shelf;
-        let session = Session::new(shelf);
+        let session = Session::new(self.shelf);
         loop {
             match session.load(&cid)? {
                 Some(bytes) => return Ok(bytes),
@@ -771,9 +773,14 @@ impl<O: PageOrigin, C: PageStore> Asking<'_, O, C> {
             let share = missing.len().div_ceil(shares.len()).max(1);
             let requests = shares.iter().zip(missing.chunks(share)).filter_map(|(index, missing)| {
                 let request = Request { root, ask, missing, have: &have };
-                Some(request_of(*index, self.origins.get(*index)?, request))
+                let origin = self.origins.get(*index)?;
+                let links =
+                    if origin.answers_questions() { links_of_all(session, &have) } else { Vec::new() };
+                let expected = missing.iter().copied().chain(self.tops.iter().copied()).chain(links);
+                Some(request_of(*index, origin, request, Incoming::of(expected)))
             });
             let mut some = false;
+            let mut went_well = true;
             for (index, pages, result) in all(requests.collect()).await {
                 let (pages, wanted) = (pages.into_pages(), pages_wanted(index, &shares, share, &missing));
                 self.came += pages.len() as u64;
@@ -789,9 +796,11 @@ impl<O: PageOrigin, C: PageStore> Asking<'_, O, C> {
                         *asked = true;
                     }
                     failed = self.blame(index, source);
+                    went_well = false;
                 }
             }
-            if some {
+            // What is still missing will be asked for again, if there is anybody to ask.
+            if some && (went_well || !self.left(&asked).is_empty()) {
                 return Ok(());
             }
         }
@@ -823,9 +832,19 @@ fn pages_wanted(index: usize, shares: &[usize], share: usize, missing: &[Cid]) -
     missing.get(place * share).copied()
 }
 
-fn request_of<'a, O: PageOrigin>(index: usize, origin: &'a O, request: Request<'a>) -> Came<'a> {
+/// Returns what pages that are here link to: somebody who answers questions leaves these pages out.
+fn links_of_all<S: PageSource>(here: &S, have: &[Cid]) -> Vec<Cid> {
+    let page = |cid: &Cid| here.load(cid).ok().flatten().map(|bytes| links(*cid, &bytes));
+    have.iter().filter_map(page).flatten().collect()
+}
+
+fn request_of<'a, O: PageOrigin>(
+    index: usize,
+    origin: &'a O,
+    request: Request<'a>,
+    mut pages: Incoming,
+) -> Came<'a> {
     Box::pin(async move {
-        let mut pages = Incoming::of(request.missing.iter().copied());
         let result = origin.read(&request, &mut pages).await;
         (index, pages, result)
     })

@@ -18,5 +18,6 @@ mod program;
 mod read_files;
 mod reading;
 mod readme;
+mod remote;
 mod watch;
 mod write_files;
