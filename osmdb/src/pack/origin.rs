@@ -30,7 +30,7 @@ const GAP_BYTES: u64 = 3 << 10;
 const MAX_RANGES: usize = 7;
 
 /// But not if they are farther apart than this.
-const MAX_GAP_BYTES: u64 = 96 << 10;
+const MAX_GAP_BYTES: u64 = 48 << 10;
 
 /// No range is longer than this.
 const MAX_RANGE_BYTES: u64 = 8 << 20;

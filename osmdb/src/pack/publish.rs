@@ -26,7 +26,7 @@ const ZSTD_LEVEL: i32 = 12;
 const MAX_TOP_BYTES: usize = 12 << 10;
 
 /// So many bytes of values are read together with the leaf that they belong to; longer ones by themselves.
-const MAX_MORE_BYTES: u64 = 16 << 10;
+const MAX_MORE_BYTES: u64 = 32 << 10;
 
 /// So many digits of its hash are the name of a pack.
 const NAME_DIGITS: usize = 32;

@@ -6,9 +6,11 @@ use proptest::prelude::*;
 
 use super::answering::{Answer, Answering};
 use super::ask::{Ask, AskNearest};
+use super::blocking::BlockingRemote;
 use crate::db::{Db, Feature, Write};
 use crate::filter::Filter;
 use crate::model::{BBox, Coord, ElementId, Kind, Member, Payload, Tags};
+use crate::pack::PackOrigin;
 
 fn coord() -> impl Strategy<Value = Coord> {
     (-200_000i64..200_000, -200_000i64..200_000).prop_map(|(lat, lon)| Coord::new(lat, lon).unwrap())
@@ -218,4 +220,65 @@ fn values_out_of_line_come_together() {
     assert_eq!(answers.len(), 80);
     let height = db.snapshot().root().trees.spatial.stats(db.store()).unwrap().height;
     assert!(rounds <= usize::from(height) + 1, "{rounds} rounds for {height} levels and the values");
+}
+
+/// The targets of reading static files: see `spec/packs.md`.
+#[test]
+fn a_valley_of_andorra_costs_little() {
+    let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let dir = std::env::var_os("OSMDB_TEST_DATA").map_or(beside, std::path::PathBuf::from);
+    let path = dir.join("andorra-2025.osm.pbf");
+    if !path.exists() {
+        println!("skipped: {} is not there (OSMDB_TEST_DATA names the folder)", path.display());
+        return;
+    }
+    let db = Db::in_memory("osm").unwrap();
+    db.import(&[path], |_, _| {}).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let published = db.publish_to(dir.path()).unwrap();
+    println!("{published:?}");
+    let open = || BlockingRemote::open(PackOrigin::directory(dir.path())).unwrap();
+    let remote = open();
+    assert_eq!(remote.get(ElementId::node(625_025)).unwrap().len(), 1);
+    println!("get: {:?}", remote.traffic());
+    assert!(remote.traffic().bytes <= 20_000);
+
+    let area: BBox = "1.51,42.50,1.53,42.52".parse().unwrap();
+    let remote = open();
+    let found: Vec<Feature> = remote.query(area).collect::<Result<_, _>>().unwrap();
+    let traffic = remote.traffic();
+    // The answer's own entries: what was found, and the nodes of ways.
+    let mut elements: std::collections::BTreeSet<ElementId> =
+        found.iter().map(|feature| feature.element).collect();
+    for way in found.iter().filter(|feature| feature.element.kind == Kind::Way) {
+        for head in db.get(way.element).unwrap() {
+            if let Some(Payload::Way { refs, .. }) = head.entry.payload {
+                elements.extend(refs.into_iter().map(ElementId::node));
+            }
+        }
+    }
+    let mut own = Vec::new();
+    for pair in db.snapshot().heads_of(elements.iter().copied()) {
+        let (element, value) = pair.unwrap();
+        own.extend(crate::views::keys::element(element));
+        own.extend(&value[..]);
+    }
+    let own = zstd::bulk::compress(&own, 19).unwrap().len() as u64;
+    println!(
+        "query: {} features, {} elements, own entries {own} bytes, {traffic:?}",
+        found.len(),
+        elements.len()
+    );
+    assert!(traffic.rounds <= 3 && traffic.requests <= 12);
+    assert!(traffic.bytes <= 3 * own);
+    // Panning by half a screen reads new leaves only.
+    let next: BBox = "1.52,42.50,1.54,42.52".parse().unwrap();
+    let count = remote.query(next).count();
+    let after = remote.traffic();
+    println!(
+        "pan: {count} features, {} bytes, {} requests",
+        after.bytes - traffic.bytes,
+        after.requests - traffic.requests
+    );
+    assert!(after.bytes - traffic.bytes < traffic.bytes);
 }

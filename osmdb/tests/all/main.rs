@@ -6,6 +6,7 @@ mod batch;
 mod cli;
 mod cli_edit;
 mod cli_reading;
+mod cli_remote;
 mod differences;
 mod examples;
 mod export;
@@ -20,4 +21,6 @@ mod reading;
 mod readme;
 mod remote;
 mod watch;
+#[cfg(feature = "http")]
+mod web;
 mod write_files;

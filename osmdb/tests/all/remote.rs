@@ -17,7 +17,6 @@ use prolly::{Cid, FjallStore, MemoryStore, PageSource};
 use proptest::prelude::*;
 
 use crate::maps::{add, bbox, database, entries, place};
-use crate::program::real_data;
 
 /// What an origin does with a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -477,54 +476,4 @@ fn a_second_publish_adds_new_pages_only_and_readers_see_the_old_or_the_new() {
     }
     let new = BlockingRemote::open(PackOrigin::directory(dir.path())).unwrap();
     assert_eq!(drain(&new, globe()).unwrap().len(), before + 75);
-}
-
-#[test]
-fn a_valley_of_andorra_costs_little() {
-    let Some(path) = real_data("andorra-2025.osm.pbf") else { return };
-    let db = Db::in_memory("osm").unwrap();
-    db.import(&[path], |_, _| {}).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let published = db.publish_to(dir.path()).unwrap();
-    println!("{published:?}");
-    println!("manifest {}", std::fs::metadata(dir.path().join(osmdb::MANIFEST_NAME)).unwrap().len());
-    for (name, stats) in db.snapshot().tree_stats().unwrap() {
-        println!("{name}: {stats:?}");
-    }
-    let open = || BlockingRemote::open(PackOrigin::directory(dir.path())).unwrap();
-    let remote = open();
-    assert_eq!(remote.get(ElementId::node(625_025)).unwrap().len(), 1);
-    let get = remote.traffic();
-    println!("get {get:?}");
-    let area: BBox = "1.51,42.50,1.53,42.52".parse().unwrap();
-    let remote = open();
-    let found: Vec<Feature> = remote.query(area).collect::<Result<_, _>>().unwrap();
-    let query = remote.traffic();
-    println!("query {} features, {query:?}", found.len());
-    let remote = open();
-    let nodes = remote.query(area).filter(&"node|way".parse().unwrap()).count();
-    println!("nodes and ways {nodes}, {:?}", remote.traffic());
-    let own = dir.path().join("own.osm.pbf");
-    let mut writer = osmdb::io::Writer::create(&own).unwrap();
-    let mut bodies = Vec::new();
-    let mut ids: BTreeSet<ElementId> = BTreeSet::new();
-    for feature in &found {
-        ids.insert(feature.element);
-        if feature.element.kind == osmdb::Kind::Way {
-            for head in db.get(feature.element).unwrap() {
-                if let Some(Payload::Way { refs, .. }) = head.entry.payload {
-                    ids.extend(refs.into_iter().map(ElementId::node));
-                }
-            }
-        }
-    }
-    for id in ids {
-        for head in db.get(id).unwrap() {
-            writer.write(&head.entry).unwrap();
-            bodies.extend_from_slice(format!("{:?}", head.entry.payload).as_bytes());
-        }
-    }
-    writer.finish().unwrap();
-    let own = std::fs::metadata(own).unwrap().len();
-    println!("the answer's own entries: {own} bytes as PBF");
 }
