@@ -73,6 +73,8 @@ struct State {
     tops: HashMap<Cid, Record>,
     /// Where the leaves of the spatial tree of this root are.
     directory: Vec<Leaves>,
+    /// Where the records were that were given: they are not read ahead again.
+    given: HashSet<(u64, u64)>,
     trees: Option<RawTops>,
     traffic: Traffic,
 }
@@ -81,6 +83,7 @@ impl State {
     fn learn(&mut self, cid: Cid, record: &Record) {
         if self.places.len() >= MAX_PLACES {
             self.places.clear();
+            self.given.clear();
         }
         let places = record.places.iter().copied();
         let places = links_of(cid, &record.page).into_iter().zip(places);
@@ -240,6 +243,7 @@ impl<F: Files> PackOrigin<F> {
                 pages.page(heads.bytes().clone())?;
             }
         }
+        places.retain(|place| !state.given.contains(&(place.pack, place.start())));
         Ok(places)
     }
 
@@ -303,7 +307,10 @@ impl<F: Files> PackOrigin<F> {
                 return Ok(());
             }
             pages.page(record.page.clone())?;
-            self.state().learn(cid, &record);
+            let mut state = self.state();
+            state.learn(cid, &record);
+            state.given.insert((place.pack, place.start()));
+            drop(state);
             let links = links_of(cid, &record.page).into_iter().zip(record.places);
             left.extend(links.filter(|(_, place)| !place.is_nowhere()).collect::<Vec<_>>().into_iter().rev());
         }
