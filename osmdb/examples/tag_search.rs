@@ -1,4 +1,4 @@
-//! Finds elements by their tags: in a box, page by page, and the nearest to a place.
+//! Finds elements by their tags: everywhere, page by page, in a box, and the nearest to a place.
 //!
 //! `cargo run --release --example tag_search -- andorra.osm.pbf amenity=pharmacy 42.507,1.522`; without a file,
 //! wells that it makes itself.
@@ -28,14 +28,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let filter: Filter = arguments.next().as_deref().unwrap_or("amenity=drinking_water").parse()?;
     let from: Coord = arguments.next().as_deref().unwrap_or("42.507,1.5").parse()?;
-    let everywhere: BBox = "-180,-90,180,90".parse()?;
+    let corner = |by: i64| Coord::new(i64::from(from.lat()) + by, i64::from(from.lon()) + by);
+    let around = BBox::new(corner(-200_000)?, corner(200_000)?)?;
 
-    // A cursor says where a page of results ended: the next one costs no more than the first.
+    // The tags tree leads to what few have, wherever it is. A cursor says where a page of results ended: the
+    // next one costs no more than the first.
     let snapshot = db.snapshot();
-    println!("{} match {filter}", snapshot.query(everywhere).filter(&filter).count_elements()?);
+    println!("{} match {filter}", snapshot.find(&filter).count_elements()?);
     let mut cursor = None;
     for page in 1..=2 {
-        let mut query = snapshot.query(everywhere).filter(&filter);
+        let mut query = snapshot.find(&filter);
         if let Some(cursor) = &cursor {
             query = query.after(cursor)?;
         }
@@ -44,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let names: Vec<String> = found.iter().map(|feature| feature.element.to_string()).collect();
         println!("page {page}: {}", names.join(" "));
     }
+    println!("{} around {from}", snapshot.query(around).filter(&filter).count_elements()?);
 
     for neighbour in snapshot.nearest(from, &filter).take(PAGE) {
         let neighbour = neighbour?;

@@ -31,6 +31,8 @@ mod model;
 mod pack;
 mod remote;
 mod root;
+pub mod sync;
+mod timestamp;
 mod views;
 
 pub use db::{
@@ -66,4 +68,5 @@ pub use remote::{
     PageOrigin, Remote, RemoteError, RemoteOptions, RemotePages, Request, Traffic, block_on,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
+pub use timestamp::{parse_timestamp, show_timestamp};
 pub use views::spatial::Geometry;

@@ -10,7 +10,7 @@ use prolly::{Cid, Config, ConfigError, Tree};
 /// assert_eq!(u64::from(record[1]), osmdb::FORMAT);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// No dataset's name is longer than this, in bytes.
 ///
@@ -95,6 +95,8 @@ pub struct Trees {
     pub refs: Tree,
     /// Which versions belong to a changeset.
     pub changes: Tree,
+    /// What has a tag, by its key, its value and the place.
+    pub tags: Tree,
 }
 
 impl Trees {
@@ -103,23 +105,25 @@ impl Trees {
     /// ```
     /// # let db = osmdb::Db::in_memory("osm")?;
     /// let named = db.snapshot().root().trees.named();
-    /// assert_eq!(named.map(|(name, _)| name), ["heads", "history", "spatial", "refs", "changes"]);
+    /// let names = named.map(|(name, _)| name);
+    /// assert_eq!(names, ["heads", "history", "spatial", "refs", "changes", "tags"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, Tree); 5] {
+    pub const fn named(&self) -> [(&'static str, Tree); 6] {
         [
             ("heads", self.heads),
             ("history", self.history),
             ("spatial", self.spatial),
             ("refs", self.refs),
             ("changes", self.changes),
+            ("tags", self.tags),
         ]
     }
 }
 
-/// The root record: `[format, name, configuration, [heads, history, spatial, refs, changes],
-/// [entries, nodes, ways, relations, changesets, deleted, forks]]`, the configuration and the trees
+/// The root record: `[format, name, configuration, [heads, history, spatial, refs, changes,
+/// tags], [entries, nodes, ways, relations, changesets, deleted, forks]]`, the configuration and the trees
 /// as links. Its hash is the root of the database.
 ///
 /// ```
@@ -148,13 +152,13 @@ pub struct Root {
 /// use osmdb::{Error, RootError, Snapshot};
 /// use prolly::{Cid, MemoryStore, PageSink};
 /// # let store = MemoryStore::new();
-/// // A record as it may be some day, of format 2:
+/// // A record as it may be some day, of format 3:
 /// let mut record = osmdb::Db::in_memory("osm")?.snapshot().root().encode();
-/// record[1] = 2;
+/// record[1] = 3;
 /// let cid = Cid::of(&record);
 /// store.put(cid, record.into())?;
 /// match Snapshot::open(&store, cid) {
-///     Err(Error::Root { source: RootError::Format { found }, .. }) => assert_eq!(found, 2),
+///     Err(Error::Root { source: RootError::Format { found }, .. }) => assert_eq!(found, 3),
 ///     other => panic!("{other:?}"),
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -167,7 +171,8 @@ pub enum RootError {
     Cbor(#[from] CborError),
     /// Of another version of the format.
     #[error(
-        "the database has format {found}, but this program reads format {FORMAT}: use another version of it"
+        "the database has format {found}, but this program reads format {FORMAT}: import its files into a \
+         new database, or use the version of the program that wrote it"
     )]
     Format {
         /// The version found.
@@ -193,12 +198,12 @@ impl Root {
     /// ```
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(320);
+        let mut out = Vec::with_capacity(360);
         put_array(&mut out, 5);
         put_unsigned(&mut out, FORMAT);
         put_text(&mut out, &self.name);
         put_link(&mut out, &self.trees.heads.config.cid());
-        put_array(&mut out, 5);
+        put_array(&mut out, 6);
         self.trees.named().iter().for_each(|(_, tree)| put_link(&mut out, &tree.root));
         let Counts { entries, nodes, ways, relations, changesets, deleted, forks } = self.counts;
         put_array(&mut out, 7);
@@ -229,7 +234,7 @@ impl Root {
 pub(crate) struct RawRoot {
     name: String,
     pub(crate) config: Cid,
-    trees: [Cid; 5],
+    trees: [Cid; 6],
     counts: Counts,
 }
 
@@ -259,8 +264,9 @@ impl RawRoot {
             return Err(RootError::NameTooLong);
         }
         let config = reader.link()?;
-        reader.array_of(5)?;
-        let trees = [reader.link()?, reader.link()?, reader.link()?, reader.link()?, reader.link()?];
+        reader.array_of(6)?;
+        let mut link = || reader.link();
+        let trees = [link()?, link()?, link()?, link()?, link()?, link()?];
         reader.array_of(7)?;
         let mut count = || reader.unsigned();
         let counts = Counts {
@@ -283,8 +289,8 @@ impl RawRoot {
 
     pub(crate) fn with_config(self, record: &[u8]) -> Result<Root, RootError> {
         let config = Config::decode(record)?;
-        let [heads, history, spatial, refs, changes] = self.trees.map(|root| Tree::new(config, root));
-        let trees = Trees { heads, history, spatial, refs, changes };
+        let [heads, history, spatial, refs, changes, tags] = self.trees.map(|root| Tree::new(config, root));
+        let trees = Trees { heads, history, spatial, refs, changes, tags };
         Ok(Root { name: self.name, trees, counts: self.counts })
     }
 }

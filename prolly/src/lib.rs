@@ -14,6 +14,7 @@ mod fetch;
 mod get;
 #[cfg(feature = "ipld")]
 pub mod ipld;
+mod leaves;
 mod many;
 mod merge;
 mod page;
@@ -42,6 +43,7 @@ pub use edit::Edit;
 pub use error::{Error, StoreError};
 pub use fetch::{AsyncSource, Fetch, Operation};
 pub use get::Get;
+pub use leaves::LeafLinks;
 pub use many::{GetMany, Sample, SelectMany};
 pub use merge::Union;
 pub use page::{Page, PageError, Value, ValueRef};

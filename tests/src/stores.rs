@@ -100,7 +100,8 @@ pub fn small_pages() -> MemoryStore {
     };
     let store = MemoryStore::new();
     let empty = Tree::empty(&store, config).expect("the configuration allows trees");
-    let trees = Trees { heads: empty, history: empty, spatial: empty, refs: empty, changes: empty };
+    let trees =
+        Trees { heads: empty, history: empty, spatial: empty, refs: empty, changes: empty, tags: empty };
     let root = Root { name: DEFAULT_NAME.to_owned(), trees, counts: Counts::default() };
     store.put(config.cid(), config.encode().into()).expect("memory takes pages");
     store.put(root.cid(), root.encode().into()).expect("memory takes pages");

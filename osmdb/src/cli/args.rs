@@ -28,11 +28,14 @@ pub(super) struct Cli {
     pub(super) at: Option<At>,
     /// Read a dataset that was published, in a directory or at a URL, instead of a database here: for root, get,
     /// query, nearest, history and refs
-    #[arg(long, global = true, value_name = "DIR|URL")]
+    #[arg(long = "from", id = "published", global = true, value_name = "DIR|URL")]
     pub(super) from: Option<String>,
     /// With --from: keep what was read in this directory, for the next time
-    #[arg(long, global = true, value_name = "DIR", requires = "from")]
+    #[arg(long, global = true, value_name = "DIR", requires = "published")]
     pub(super) cache: Option<PathBuf>,
+    /// Wait this long if another process has the database open
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5)]
+    pub(super) wait: u32,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
@@ -64,15 +67,22 @@ pub(super) enum Verb {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print the root: equal roots mean equal databases
     #[command(after_help = "Example:\n  \
         test \"$(osmdb --db a root)\" = \"$(osmdb --db b root)\" && echo equal")]
-    Root,
+    Root {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print every head of elements, as JSON lines
     ///
     /// An element has several heads if versions of it do not know of each other: a fork. A deleted
-    /// element has a head with \"deleted\": true. Elements that are not in the database are named on
+    /// element has a head with "deleted": true. Elements that are not in the database are named on
     /// the standard error, and the exit code is 1; the others are printed.
     ///
     /// Ids of new elements are beyond 2^53: programs that read numbers as floats must take care.
@@ -84,20 +94,22 @@ pub(super) enum Verb {
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
     },
-    /// Print what touches a box, or the cell of a geohash
+    /// Print what touches a box, or the cell of a geohash, or has a tag anywhere
     ///
     /// Finds every live node in the box that has tags or stands alone, every way whose line touches
     /// the box, and every relation with one of these as a member. Where west is greater than east,
-    /// the box crosses the antimeridian.
+    /// the box crosses the antimeridian. A filter without a box finds what passes wherever it is, also ways
+    /// none of whose nodes is known and relations without a member anywhere.
     ///
     /// A filter has conditions with the word `and` between them: node, way|relation, !relation (kinds);
     /// amenity=hospital, highway (a key), name~=spring (the value contains this, in either case),
     /// access!=no, !building (no such key). Quotation marks stand around what holds such words or signs:
-    /// name=\"salt and pepper\".
+    /// name="salt and pepper".
     #[command(after_help = "Examples:\n  \
         osmdb query --bbox 1.50,42.50,1.55,42.52 > town.geojson\n  \
         osmdb query --bbox -0.2,51.4,0.1,51.6 --format count\n  \
         osmdb query --bbox 177,-20,-178,-16 --format ids       across the antimeridian\n  \
+        osmdb query --filter amenity=hospital                  wherever they are\n  \
         osmdb query --geohash sp91 --filter 'node and amenity=hospital'\n  \
         osmdb query --bbox 1.4,42.4,1.8,42.7 --filter 'highway and name~=major' --format count\n  \
         osmdb query --bbox 1.4,42.4,1.8,42.7 --format ids --limit 100\n\n\
@@ -120,7 +132,7 @@ pub(super) enum Verb {
     /// Print all versions of an element, and which replaces which
     ///
     /// Draws them, the newest first, with a line from each version to those that it replaces. With --json, one
-    /// JSON object on a line, causes before effects, each with \"replaces\" and \"head\".
+    /// JSON object on a line, causes before effects, each with "replaces" and "head".
     #[command(after_help = "Examples:\n  \
         osmdb history node/123\n  \
         osmdb history node/123 --json | jq -r .version")]
@@ -139,6 +151,9 @@ pub(super) enum Verb {
         /// The elements; what names any of them is printed once
         #[arg(required = true, value_name = "ELEMENT")]
         elements: Vec<ElementId>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
     },
     /// Print the versions that belong to a changeset, as JSON lines
     #[command(after_help = "Example:\n  osmdb changes 7")]
@@ -197,6 +212,9 @@ pub(super) enum Verb {
         /// What was done in this changeset: into a change file (.osc)
         #[arg(long, value_name = "ID", conflicts_with_all = ["bbox", "history"])]
         changeset: Option<u64>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print what differs between two roots, each element on a line
     ///
@@ -240,6 +258,9 @@ pub(super) enum Verb {
         /// Also print how many pages both databases have, and every element that became a fork
         #[arg(long)]
         stats: bool,
+        /// Print one JSON object, with the forks
+        #[arg(long)]
+        json: bool,
     },
     /// Publish the dataset as static files: to a directory for any web server, or to an object store
     #[command(after_help = "Examples:\n  \
@@ -270,12 +291,15 @@ pub(super) enum Verb {
     Create(EditArgs),
     /// Give elements the content of JSON or OSM XML on the standard input
     ///
-    /// An object with a \"version\", as `osmdb get` prints it, replaces that version: if somebody else
-    /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0 stand for new
-    /// elements. All or nothing is written. Prints the elements and their new versions.
+    /// An object with a "version", as `osmdb get` prints it, replaces that version: if somebody else
+    /// edited it meanwhile, both stay as a fork. One without replaces all heads. Ids below 0, as JOSM gives them,
+    /// stand for new elements, wherever in the input they are named. What the input says is deleted is deleted.
+    /// All or nothing is written. Prints the elements and their new versions.
     #[command(after_help = "Examples:\n  \
         osmdb get node/3 | jq '.tags.name = \"Well\"' | osmdb put\n  \
-        osmdb get node/3 | head -1 | osmdb put --heads       ends a fork with the first head")]
+        osmdb get node/3 | head -1 | osmdb put --heads       ends a fork with the first head\n  \
+        osmdb put --changeset 5 < survey.osm                 what an editor has saved\n  \
+        osmdb put < survey.osc                               creates, modifies and deletes")]
     Put(EditArgs),
     /// Delete elements
     ///
@@ -293,6 +317,9 @@ pub(super) enum Verb {
         element: ElementId,
         /// The version of the head whose content it keeps
         version: Version,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Open, tag, close or show a changeset
     #[command(subcommand)]
@@ -314,6 +341,19 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Print what changes, as it changes, until Ctrl-C
+    ///
+    /// Follows what other processes edit, import and merge. The database is open only while its changes are
+    /// read, so that others can write. Each line says what became of an element: added, updated, removed or
+    /// forked; with --present also present. In a box, what comes into it is added, and what leaves it is
+    /// removed. An element that was changed twice between two looks comes once.
+    #[command(after_help = "Examples:\n  \
+        osmdb watch\n  \
+        osmdb watch node/3 --json | jq .heads\n  \
+        osmdb watch --bbox 1.50,42.50,1.55,42.52 --present\n  \
+        osmdb watch --since 2026-11-20        what has changed from that day on\n\n\
+        The last line on the standard error is `root R`: with --since R, a later watch misses nothing.")]
+    Watch(WatchArgs),
     /// Undo the last change: an import, an edit, a merge
     ///
     /// Only this database forgets: peers that know it already give it back at the next merge.
@@ -324,6 +364,9 @@ pub(super) enum Verb {
         /// Make this root of the reflog the present one
         #[arg(long, value_name = "ROOT")]
         to: Option<Cid>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Forget old roots, remove what only they need, and make the files smaller
     ///
@@ -339,6 +382,9 @@ pub(super) enum Verb {
         /// First derive all trees anew from the entries
         #[arg(long)]
         repair: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print a script that completes commands in a shell
     #[command(after_help = "Example:\n  osmdb completions bash > /etc/bash_completion.d/osmdb")]
@@ -361,6 +407,26 @@ pub(super) struct EditArgs {
     #[arg(long)]
     pub(super) lenient: bool,
     /// Print one JSON object a line, with the id that each element came with
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What is watched.
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    /// Only this element, such as node/123
+    #[arg(conflicts_with = "bbox")]
+    pub(super) element: Option<ElementId>,
+    /// Only what touches this box: west, south, east and north in degrees
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
+    pub(super) bbox: Option<BBox>,
+    /// Print first what is there
+    #[arg(long, conflicts_with = "since")]
+    pub(super) present: bool,
+    /// Print first what has changed since a root of `osmdb reflog`, or a time
+    #[arg(long, value_name = "ROOT|TIME", allow_hyphen_values = true)]
+    pub(super) since: Option<At>,
+    /// Print one JSON object a line, with the heads as `osmdb get` prints them
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -397,6 +463,9 @@ pub(super) enum ChangesetVerb {
         /// What is said of it
         #[arg(value_name = "KEY=VALUE", value_parser = tag)]
         tags: Vec<(String, String)>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Give an open one other tags, which replace those it has
     Tag {
@@ -405,11 +474,17 @@ pub(super) enum ChangesetVerb {
         /// What is said of it
         #[arg(value_name = "KEY=VALUE", value_parser = tag)]
         tags: Vec<(String, String)>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Close one: no edit can belong to it afterwards
     Close {
         /// Its id
         id: u64,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print one as JSON
     Show {
@@ -437,6 +512,9 @@ pub(super) struct GcArgs {
     /// Also keep what was the root in the last days
     #[arg(long, value_name = "DAYS")]
     pub(super) days: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Verb {
@@ -444,7 +522,7 @@ impl Verb {
     pub(super) const fn reads_the_past(&self) -> bool {
         matches!(
             self,
-            Self::Root
+            Self::Root { .. }
                 | Self::Get { .. }
                 | Self::Query(_)
                 | Self::Export { .. }

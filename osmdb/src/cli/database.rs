@@ -3,12 +3,52 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use osmdb::{At, Db, Error, Snapshot};
 use prolly::{FjallStore, StoreError};
 
 use super::failure::Failure;
 use super::output::note;
+
+/// How long to sleep between two looks whether another process has closed the database.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// After so long the user is told what is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The directory of a database, and how long another process may have it open meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Directory {
+    pub(super) path: PathBuf,
+    pub(super) wait: Duration,
+}
+
+impl Directory {
+    /// Another directory, that is waited for as long.
+    pub(super) fn other(&self, path: &Path) -> Self {
+        Self { path: path.into(), wait: self.wait }
+    }
+
+    /// Opens the database, once no other process has it open.
+    fn open(&self, open: impl Fn(&Path) -> Result<Db, Error>) -> Result<Db, Failure> {
+        let start = Instant::now();
+        let mut is_told = false;
+        loop {
+            match open(&self.path) {
+                Err(error) if is_locked(&error) && start.elapsed() < self.wait => {
+                    if !is_told && start.elapsed() >= PATIENCE {
+                        note(&format!("waiting for another process to close {}", self.path.display()));
+                        is_told = true;
+                    }
+                    thread::sleep(LOOK_AGAIN);
+                }
+                result => return result.map_err(|error| opening(&self.path, error)),
+            }
+        }
+    }
+}
 
 /// What is in the place of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +110,24 @@ pub(super) fn is_empty(dir: &Path) -> Result<bool, Failure> {
 }
 
 /// Opens a database that must be there.
-pub(super) fn existing(dir: &Path) -> Result<Db, Failure> {
-    match Place::look(dir)? {
-        Place::Taken => Db::open(dir).map_err(|error| opening(dir, error)),
-        Place::Absent(_) | Place::Empty => Err(Failure::NoDatabase(dir.into())),
+pub(super) fn existing(dir: &Directory) -> Result<Db, Failure> {
+    match Place::look(&dir.path)? {
+        Place::Taken => dir.open(|path| Db::open(path)),
+        Place::Absent(_) | Place::Empty => Err(Failure::NoDatabase(dir.path.clone())),
     }
+}
+
+/// Opens a database that must be there; `None` if another process has it open.
+pub(super) fn unless_locked(dir: &Directory) -> Result<Option<Db>, Failure> {
+    match Db::open(&dir.path) {
+        Ok(db) => Ok(Some(db)),
+        Err(error) if is_locked(&error) => Ok(None),
+        Err(error) => Err(opening(&dir.path, error)),
+    }
+}
+
+fn is_locked(error: &Error) -> bool {
+    matches!(error, Error::Tree(prolly::Error::Store(StoreError::Locked { .. })))
 }
 
 /// Returns the database as it is, or as it was at a moment.
@@ -90,23 +143,26 @@ pub(super) fn snapshot(db: &Db, at: Option<At>) -> Result<Snapshot<&FjallStore>,
 
 /// Changes a database, which is created if it is absent. If the change fails, a new database does not
 /// stay behind.
-pub(super) fn change<T>(dir: &Path, change: impl FnOnce(&Db) -> Result<T, Failure>) -> Result<T, Failure> {
-    let place = Place::look(dir)?;
-    let db = Db::create_or_open(dir).map_err(|error| opening(dir, error))?;
+pub(super) fn change<T>(
+    dir: &Directory,
+    change: impl FnOnce(&Db) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let place = Place::look(&dir.path)?;
+    let db = dir.open(|path| Db::create_or_open(path))?;
     let result = change(&db);
     // Whoever else may have created it meanwhile has done something with it.
     let is_unused = || db.counts().entries == 0 && db.reflog().is_ok_and(|log| log.len() <= 1);
     if result.is_err() && place != Place::Taken && is_unused() {
         drop(db);
-        if let Err(failure) = place.clear(dir) {
+        if let Err(failure) = place.clear(&dir.path) {
             note(&format!("osmdb: {failure}"));
         }
     }
     result
 }
 
-fn opening(dir: &Path, error: Error) -> Failure {
-    match error {
+pub(super) fn opening(dir: &Path, error: impl Into<Error>) -> Failure {
+    match error.into() {
         Error::Tree(prolly::Error::Store(StoreError::NotAStore { why, .. })) => {
             Failure::NotADatabase { path: dir.into(), why }
         }

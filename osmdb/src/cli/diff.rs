@@ -6,13 +6,14 @@ use osmdb::io::{Action, FileFormat, Writer};
 use osmdb::{At, Difference, Entry, Error};
 use serde_json::{Map, Value};
 
-use super::export::Written;
+use super::database::{self, Directory};
+use super::export::{self, Written};
 use super::failure::Failure;
+use super::json;
 use super::output::{Out, note};
-use super::{database, json};
 
 pub(super) fn diff(
-    dir: &Path,
+    dir: &Directory,
     older: At,
     newer: Option<At>,
     osc: Option<&Path>,
@@ -41,7 +42,13 @@ pub(super) fn diff(
 }
 
 /// Exports what was done in a changeset.
-pub(super) fn changeset(dir: &Path, at: Option<At>, file: &Path, changeset: u64) -> Result<(), Failure> {
+pub(super) fn changeset(
+    dir: &Directory,
+    at: Option<At>,
+    file: &Path,
+    changeset: u64,
+    as_json: bool,
+) -> Result<(), Failure> {
     look(file)?;
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
@@ -49,10 +56,8 @@ pub(super) fn changeset(dir: &Path, at: Option<At>, file: &Path, changeset: u64)
     if changes.peek().is_none() {
         return Err(Failure::NoChangeset(changeset));
     }
-    write(file, changes)?;
-    let mut out = Out::new();
-    out.line(snapshot.root().cid())?;
-    out.finish()
+    let written = write(file, changes)?;
+    export::report(snapshot.root().cid(), &written, as_json)
 }
 
 /// Refuses a file whose name is not that of a change file.
@@ -64,7 +69,10 @@ fn look(file: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a change file.
-fn write(file: &Path, changes: impl Iterator<Item = Result<(Action, Entry), Error>>) -> Result<(), Failure> {
+fn write(
+    file: &Path,
+    changes: impl Iterator<Item = Result<(Action, Entry), Error>>,
+) -> Result<Written, Failure> {
     let mut writer = Writer::create(file)?;
     let mut written = Written::default();
     for change in changes {
@@ -74,7 +82,7 @@ fn write(file: &Path, changes: impl Iterator<Item = Result<(Action, Entry), Erro
     }
     writer.finish()?;
     note(&format!("{written} written to {}", file.display()));
-    Ok(())
+    Ok(written)
 }
 
 fn shown(action: &str, Difference { element, before, after }: &Difference) -> Value {

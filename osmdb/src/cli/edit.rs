@@ -3,29 +3,28 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::path::Path;
 
 use osmdb::{ChangesetInfo, Db, ElementId, InUse, Tags, Version, Write, Written};
 use serde_json::json;
 
 use super::args::{ChangesetVerb, DeleteArgs, EditArgs};
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::input::{self, Given, GivenId, InputProblem};
 use super::json;
 use super::output::Out;
 
 /// Makes new elements of all that is on the standard input.
-pub(super) fn create(dir: &Path, args: &EditArgs) -> Result<(), Failure> {
+pub(super) fn create(dir: &Directory, args: &EditArgs) -> Result<(), Failure> {
     edit(dir, args, |_| true)
 }
 
 /// Gives elements the content that is on the standard input.
-pub(super) fn put(dir: &Path, args: &EditArgs) -> Result<(), Failure> {
+pub(super) fn put(dir: &Directory, args: &EditArgs) -> Result<(), Failure> {
     edit(dir, args, |given| given.id.is_some_and(|id| id < 0))
 }
 
-fn edit(dir: &Path, args: &EditArgs, is_new: impl Fn(&Given) -> bool) -> Result<(), Failure> {
+fn edit(dir: &Directory, args: &EditArgs, is_new: impl Fn(&Given) -> bool) -> Result<(), Failure> {
     let given = input::read(io::stdin().lock())?;
     let (written, placeholders) = database::change(dir, |db| {
         let new = new_ids(db, &given, is_new)?;
@@ -52,7 +51,10 @@ fn edit(dir: &Path, args: &EditArgs, is_new: impl Fn(&Given) -> bool) -> Result<
                     .ok_or(in_place(InputProblem::NoId))?,
             };
             let version = given.version.filter(|_| new.is_none() && !args.heads);
-            let write = Write::put(element, given.payload(&by_id).map_err(in_place)?);
+            let write = match given.payload(&by_id).map_err(in_place)? {
+                Some(payload) => Write::put(element, payload),
+                None => Write::delete(element),
+            };
             batch.push(match version {
                 Some(version) => write.replacing([version]),
                 None => write,
@@ -75,6 +77,9 @@ fn new_ids(db: &Db, given: &[Given], is_new: impl Fn(&Given) -> bool) -> Result<
             new.push(None);
             continue;
         }
+        if given.is_deleted() {
+            return Err(Failure::Element { at, problem: InputProblem::Deleted });
+        }
         if let Some(id) = given.given_id() {
             match seen.entry(id) {
                 Entry::Vacant(entry) => drop(entry.insert(at)),
@@ -89,7 +94,7 @@ fn new_ids(db: &Db, given: &[Given], is_new: impl Fn(&Given) -> bool) -> Result<
     Ok(new)
 }
 
-pub(super) fn delete(dir: &Path, args: &DeleteArgs) -> Result<(), Failure> {
+pub(super) fn delete(dir: &Directory, args: &DeleteArgs) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut batch = db.batch();
     if let Some(changeset) = args.changeset {
@@ -107,24 +112,36 @@ pub(super) fn delete(dir: &Path, args: &DeleteArgs) -> Result<(), Failure> {
     report(&batch.commit()?, &[], args.json)
 }
 
-pub(super) fn resolve(dir: &Path, element: ElementId, version: Version) -> Result<(), Failure> {
+pub(super) fn resolve(
+    dir: &Directory,
+    element: ElementId,
+    version: Version,
+    as_json: bool,
+) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut out = Out::new();
-    out.line(format_args!("{element} {}", db.resolve(element, version)?))?;
+    let version = db.resolve(element, version)?.to_string();
+    if as_json {
+        out.line(json!({ "type": element.kind.name(), "id": element.id, "version": version }))?;
+    } else {
+        out.line(format_args!("{element} {version}"))?;
+    }
     out.finish()
 }
 
-pub(super) fn changeset(dir: &Path, verb: ChangesetVerb) -> Result<(), Failure> {
+pub(super) fn changeset(dir: &Directory, verb: ChangesetVerb) -> Result<(), Failure> {
     let mut out = Out::new();
     match verb {
-        ChangesetVerb::Open { tags } => {
+        ChangesetVerb::Open { tags, json } => {
             let id = database::change(dir, |db| Ok(db.open_changeset(list(&tags))?))?;
-            out.line(id)?;
+            if json { out.line(json!({ "id": id }))? } else { out.line(id)? }
         }
-        ChangesetVerb::Tag { id, tags } => {
-            out.line(database::existing(dir)?.tag_changeset(id, list(&tags))?)?;
+        ChangesetVerb::Tag { id, tags, json } => {
+            version(&mut out, id, database::existing(dir)?.tag_changeset(id, list(&tags))?, json)?;
         }
-        ChangesetVerb::Close { id } => out.line(database::existing(dir)?.close_changeset(id)?)?,
+        ChangesetVerb::Close { id, json } => {
+            version(&mut out, id, database::existing(dir)?.close_changeset(id)?, json)?;
+        }
         ChangesetVerb::Show { id } => {
             let info = database::existing(dir)?.snapshot().changeset(id)?;
             let info = info.ok_or(Failure::NoChangeset(id))?;
@@ -132,6 +149,11 @@ pub(super) fn changeset(dir: &Path, verb: ChangesetVerb) -> Result<(), Failure> 
         }
     }
     out.finish()
+}
+
+/// Prints the new version of a changeset.
+fn version(out: &mut Out, id: u64, version: Version, as_json: bool) -> Result<(), Failure> {
+    if as_json { out.line(json!({ "id": id, "version": version.to_string() })) } else { out.line(version) }
 }
 
 fn list(tags: &[(String, String)]) -> Tags {

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use osmdb::io::{FileFormat, WholeFile, Writer};
 use osmdb::{At, BBox, ElementId, Error, Head, Kind, Snapshot};
-use prolly::PageSource;
+use prolly::{Cid, PageSource};
+use serde_json::{Value, json};
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 #[cfg(feature = "flatgeobuf")]
 use super::flatgeobuf;
@@ -22,11 +23,12 @@ fn everything() -> Result<BBox, Failure> {
 }
 
 pub(super) fn export(
-    dir: &Path,
+    dir: &Directory,
     at: Option<At>,
     file: &Path,
     bbox: Option<BBox>,
     history: bool,
+    as_json: bool,
 ) -> Result<(), Failure> {
     let layout = Layout::of(file);
     let history = history || FileFormat::is_history(file);
@@ -50,14 +52,23 @@ pub(super) fn export(
         None if is_flatgeobuf => {
             let count = flatgeobuf::write(&snapshot, file, bbox.map_or_else(everything, Ok)?)?;
             let notes = Notes { shapeless: count.shapeless, ..Notes::default() };
-            (counted(count.all, "feature", "features"), notes)
+            (Written { features: Some(count.all), ..Written::default() }, notes)
         }
         None => entries(&snapshot, file, bbox, history)?,
     };
     note(&format!("{written} written to {}", file.display()));
     notes.say();
+    report(snapshot.root().cid(), &written, as_json)
+}
+
+/// Prints the root of what was written, and in JSON also how much it is.
+pub(super) fn report(root: Cid, written: &Written, as_json: bool) -> Result<(), Failure> {
     let mut out = Out::new();
-    out.line(snapshot.root().cid())?;
+    if as_json {
+        out.line(written.to_json(root))?;
+    } else {
+        out.line(root)?;
+    }
     out.finish()
 }
 
@@ -67,7 +78,7 @@ fn entries<S: PageSource>(
     file: &Path,
     bbox: Option<BBox>,
     history: bool,
-) -> Result<(String, Notes), Failure> {
+) -> Result<(Written, Notes), Failure> {
     let elements = bbox.map(|bbox| snapshot.extract(bbox)).transpose()?;
     let mut export = Export::new(Writer::create(file)?, history);
     for versions in versions(snapshot, elements.as_ref(), history) {
@@ -75,7 +86,7 @@ fn entries<S: PageSource>(
     }
     let Export { writer, written, notes, .. } = export;
     writer.finish()?;
-    Ok((written.to_string(), notes))
+    Ok((written, notes))
 }
 
 /// Writes a file of GeoJSON.
@@ -84,13 +95,14 @@ fn features<S: PageSource>(
     file: &Path,
     bbox: Option<BBox>,
     layout: Layout,
-) -> Result<(String, Notes), Failure> {
+) -> Result<(Written, Notes), Failure> {
     let bbox = bbox.map_or_else(everything, Ok)?;
     let mut out = WholeFile::create(file)?;
     let part = |text: &dyn Display| write!(out, "{text}").map_err(|error| out.error(error).into());
     let Features { all, broken } = geojson::write(snapshot, bbox, layout, part)?;
     out.finish()?;
-    Ok((counted(all, "feature", "features"), Notes { broken, ..Notes::default() }))
+    let written = Written { features: Some(all), ..Written::default() };
+    Ok((written, Notes { broken, ..Notes::default() }))
 }
 
 type Versions<'a> = Box<dyn Iterator<Item = Result<Vec<Head>, Error>> + 'a>;
@@ -151,6 +163,8 @@ pub(super) struct Written {
     nodes: u64,
     ways: u64,
     relations: u64,
+    /// In place of elements.
+    features: Option<u64>,
 }
 
 impl Written {
@@ -162,10 +176,22 @@ impl Written {
             Kind::Changeset => {}
         }
     }
+
+    fn to_json(&self, root: Cid) -> Value {
+        let Self { nodes, ways, relations, features } = self;
+        let root = root.to_string();
+        match features {
+            Some(features) => json!({ "root": root, "features": features }),
+            None => json!({ "root": root, "nodes": nodes, "ways": ways, "relations": relations }),
+        }
+    }
 }
 
 impl Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(features) = self.features {
+            return f.write_str(&counted(features, "feature", "features"));
+        }
         let (nodes, ways) = (counted(self.nodes, "node", "nodes"), counted(self.ways, "way", "ways"));
         write!(f, "{nodes}, {ways} and {}", counted(self.relations, "relation", "relations"))
     }

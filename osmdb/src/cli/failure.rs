@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use osmdb::io::{PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem};
+use osmdb::io::{
+    ElementProblem, PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem,
+};
 use prolly::StoreError;
 
 use super::input::InputProblem;
@@ -14,7 +16,7 @@ use super::output::complain;
 pub(super) const USAGE: u8 = 2;
 
 /// The exit code of anything else.
-const FAILED: u8 = 1;
+pub(super) const FAILED: u8 = 1;
 
 /// What a damaged database leaves to do.
 const DAMAGED: &str = "restore the directory from a copy, or merge from a peer into a new one";
@@ -76,8 +78,8 @@ pub(super) enum Failure {
     /// `--from` with a time.
     #[error("a published dataset has no reflog: give --at a root")]
     NoTimeThere,
-    #[error("say where to look: give --bbox or --geohash")]
-    NoBox,
+    #[error("say what to look for: give --bbox, --geohash or --filter")]
+    NoQuestion,
     #[error(transparent)]
     Cursor(#[from] osmdb::CursorError),
     #[error(transparent)]
@@ -86,6 +88,8 @@ pub(super) enum Failure {
     Write(#[from] WriteError),
     #[error("{}: {what} failed: {source}", path.display())]
     File { path: PathBuf, what: &'static str, source: io::Error },
+    #[error("this system lets nobody catch Ctrl-C: {0}; use `osmdb diff` again and again")]
+    Signals(io::Error),
     #[error("the standard input could not be read: {0}")]
     Input(io::Error),
     #[error("nothing is on the standard input: expected elements as JSON or an OSM file")]
@@ -126,7 +130,7 @@ impl Failure {
             | Self::NoChangeFile(_)
             | Self::Author(_)
             | Self::CountOfPart
-            | Self::NoBox
+            | Self::NoQuestion
             | Self::NotThen
             | Self::NotFrom
             | Self::NoTimeThere
@@ -191,6 +195,7 @@ fn store_advice(error: &StoreError) -> &'static str {
     match error {
         StoreError::Io { source, .. } => io_advice(source),
         StoreError::Page { .. } | StoreError::Record { .. } => DAMAGED,
+        StoreError::Locked { .. } => "or give it more time with --wait SECONDS",
         _ => "",
     }
 }
@@ -207,6 +212,10 @@ fn read_advice(problem: &Problem) -> &'static str {
         Problem::Xml(XmlProblem::Encoding { .. }) => "convert it to UTF-8",
         Problem::Pbf(PbfProblem::Compression(_)) => "write it anew with zlib",
         Problem::PackedContent { .. } => "unpack it first",
+        Problem::Element { problem: ElementProblem::Reference { id: ..0, .. }, .. }
+        | Problem::Element { id: ..0, problem: ElementProblem::Id, .. } => {
+            "or give the file to `osmdb put`, which finds ids for what is new"
+        }
         Problem::Element { .. } => "nothing was imported: ask whoever made the file",
         _ => "nothing was imported: get the file again, or ask whoever made it",
     }

@@ -154,6 +154,7 @@ impl GeozeroGeometry for Shape<'_> {
             (_, Geometry::Point(coord)) => put_point(out, *coord),
             // A line needs two places.
             (_, Geometry::Line(line)) => match line.as_slice() {
+                [] => Ok(()),
                 [coord] => put_point(out, *coord),
                 line => put_line(out, line, true, 0),
             },

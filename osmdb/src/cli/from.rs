@@ -1,7 +1,7 @@
 //! `publish`, and the reading verbs on a dataset that was published: `--from`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use osmdb::{
     Ask, AskNearest, At, BBox, BlockingRemote, ElementId, Feature, Filter, Folder, Kind, MAX_ASK_IDS,
@@ -9,11 +9,12 @@ use osmdb::{
 };
 use prolly::{FjallStore, MemoryStore, PageStore};
 
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted, note, size};
-use super::{Verb, database, history, nearest, query, show};
+use super::{Verb, history, nearest, query, show};
 
-pub(super) fn publish(dir: &Path, at: Option<At>, to: &str) -> Result<(), Failure> {
+pub(super) fn publish(dir: &Directory, at: Option<At>, to: &str) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
     let mut folder = Folder::open(to).map_err(|source| Failure::Folder { name: to.to_owned(), source })?;
@@ -74,11 +75,7 @@ type There<C> = BlockingRemote<PackOrigin<Folder>, C>;
 fn answer<C: PageStore>(remote: &There<C>, verb: &Verb) -> Result<(), Failure> {
     let snapshot = remote.snapshot();
     match verb {
-        Verb::Root => {
-            let mut out = Out::new();
-            out.line(remote.root())?;
-            out.finish()
-        }
+        Verb::Root { json } => show::named(remote.record(), *json),
         Verb::Get { elements } => {
             bring_heads(remote, elements.iter().copied().collect())?;
             show::heads(&snapshot, elements)
@@ -86,12 +83,14 @@ fn answer<C: PageStore>(remote: &There<C>, verb: &Verb) -> Result<(), Failure> {
         Verb::Query(args) => {
             let bbox = args.area()?;
             let filter = query::joined(&args.filter);
-            if args.counts() {
-                remote.bring(Ask::Count(bbox, filter))?;
-            } else if args.limit().is_none() {
-                let features = bring_features(remote, bbox, &filter)?;
-                if args.draws() {
-                    bring_areas(remote, &features)?;
+            match bbox {
+                Some(bbox) if args.counts() => drop(remote.bring(Ask::Count(bbox, filter))?),
+                _ if args.limit().is_some() => {}
+                bbox => {
+                    let features = bring_features(remote, bbox, &filter)?;
+                    if args.draws() {
+                        bring_areas(remote, &features)?;
+                    }
                 }
             }
             query::answer(&snapshot, bbox, args)
@@ -106,11 +105,11 @@ fn answer<C: PageStore>(remote: &There<C>, verb: &Verb) -> Result<(), Failure> {
             let revisions = remote.history(*element)?;
             history::show(*element, &revisions, *json)
         }
-        Verb::Refs { elements } => {
+        Verb::Refs { elements, json } => {
             for element in elements {
                 remote.bring(Ask::Refs(*element))?;
             }
-            history::refs_of(&snapshot, elements)
+            history::refs_of(&snapshot, elements, *json)
         }
         _ => Err(Failure::NotFrom),
     }
@@ -118,13 +117,17 @@ fn answer<C: PageStore>(remote: &There<C>, verb: &Verb) -> Result<(), Failure> {
 
 fn bring_features<C: PageStore>(
     remote: &There<C>,
-    bbox: BBox,
+    bbox: Option<BBox>,
     filter: &Filter,
 ) -> Result<Vec<Feature>, Failure> {
     // Only relations are drawn from what else is read.
     let is_relation = |feature: &Feature| feature.element.kind == Kind::Relation;
     let mut relations = Vec::new();
-    for feature in remote.query(bbox).filter(filter) {
+    let found = match bbox {
+        Some(bbox) => remote.query(bbox).filter(filter),
+        None => remote.search(filter),
+    };
+    for feature in found {
         relations.extend(Some(feature?).filter(is_relation));
     }
     Ok(relations)

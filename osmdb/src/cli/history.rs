@@ -1,20 +1,25 @@
 //! `history`, `refs`, `changes` and `forks`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use osmdb::{At, Cursor, ElementId, Entry, Origin, Payload, Revision, Snapshot, Version};
 use prolly::PageSource;
 use serde_json::Value;
 
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, complain, note};
-use super::{database, graph, json};
+use super::{graph, json};
 
 /// So many characters of the tags of a version are shown in a drawing.
 const SHOWN_TAGS: usize = 60;
 
-pub(super) fn history(dir: &Path, at: Option<At>, element: ElementId, as_json: bool) -> Result<(), Failure> {
+pub(super) fn history(
+    dir: &Directory,
+    at: Option<At>,
+    element: ElementId,
+    as_json: bool,
+) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     show(element, &database::snapshot(&db, at)?.history(element)?, as_json)
 }
@@ -110,22 +115,37 @@ fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
-pub(super) fn refs(dir: &Path, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
+pub(super) fn refs(
+    dir: &Directory,
+    at: Option<At>,
+    elements: &[ElementId],
+    as_json: bool,
+) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    refs_of(&database::snapshot(&db, at)?, elements)
+    refs_of(&database::snapshot(&db, at)?, elements, as_json)
 }
 
-pub(super) fn refs_of<S: PageSource>(snapshot: &Snapshot<S>, elements: &[ElementId]) -> Result<(), Failure> {
+pub(super) fn refs_of<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    elements: &[ElementId],
+    as_json: bool,
+) -> Result<(), Failure> {
     let mut users = BTreeSet::new();
     for element in elements {
         users.extend(snapshot.refs(*element)?);
     }
     let mut out = Out::new();
-    users.into_iter().try_for_each(|user| out.line(user))?;
+    for user in users {
+        if as_json {
+            out.line(json::element(user))?;
+        } else {
+            out.line(user)?;
+        }
+    }
     out.finish()
 }
 
-pub(super) fn changes(dir: &Path, at: Option<At>, changeset: u64) -> Result<(), Failure> {
+pub(super) fn changes(dir: &Directory, at: Option<At>, changeset: u64) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
     let mut out = Out::new();
@@ -136,7 +156,7 @@ pub(super) fn changes(dir: &Path, at: Option<At>, changeset: u64) -> Result<(), 
 }
 
 pub(super) fn forks(
-    dir: &Path,
+    dir: &Directory,
     at: Option<At>,
     as_json: bool,
     limit: Option<u64>,

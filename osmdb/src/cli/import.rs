@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use osmdb::io::Reader;
 use osmdb::{ElementId, Imported};
+use serde_json::json;
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted, grouped, note};
 
 /// So many forks are named; `get` shows them.
 const FORKS_NAMED: usize = 5;
 
-pub(super) fn import(dir: &Path, files: &[PathBuf]) -> Result<(), Failure> {
+pub(super) fn import(dir: &Directory, files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
     files.iter().try_for_each(|file| look(file))?;
     let start = Instant::now();
     let (imported, root) = database::change(dir, |db| {
@@ -26,7 +27,13 @@ pub(super) fn import(dir: &Path, files: &[PathBuf]) -> Result<(), Failure> {
     })?;
     note(&summary(&imported, files.len(), start.elapsed()));
     let mut out = Out::new();
-    out.line(root)?;
+    if as_json {
+        let Imported { read, gained, forked } = imported;
+        let forked: Vec<String> = forked.iter().map(ToString::to_string).collect();
+        out.line(json!({ "root": root.to_string(), "read": read, "gained": gained, "forked": forked }))?;
+    } else {
+        out.line(root)?;
+    }
     out.finish()
 }
 

@@ -29,7 +29,7 @@ pub(super) enum InputProblem {
     Twice(String),
     #[error("it names {0}, which is no element of the input: ids below 0 stand for new elements")]
     Unknown(String),
-    #[error("it is deleted: `osmdb delete` deletes")]
+    #[error("it is deleted, and would be new: `osmdb delete` and `osmdb put` delete")]
     Deleted,
 }
 
@@ -52,6 +52,7 @@ enum Content {
     Way(Vec<i64>, Tags),
     Relation(Vec<(GivenId, String)>, Tags),
     Changeset(Tags),
+    Deleted,
 }
 
 impl Given {
@@ -60,13 +61,19 @@ impl Given {
         self.id.map(|id| (self.kind, id))
     }
 
-    /// Makes the content, with the new ids in the places of those that stand for them.
-    pub(super) fn payload(self, new: &HashMap<GivenId, ElementId>) -> Result<Payload, InputProblem> {
+    /// Tells whether it is to be deleted.
+    pub(super) const fn is_deleted(&self) -> bool {
+        matches!(self.content, Content::Deleted)
+    }
+
+    /// Makes the content, with the new ids in the places of those that stand for them; `None` if it is deleted.
+    pub(super) fn payload(self, new: &HashMap<GivenId, ElementId>) -> Result<Option<Payload>, InputProblem> {
         let find = |(kind, id): GivenId| match new.get(&(kind, id)) {
             Some(element) => Ok(*element),
             None => existing(kind, id).ok_or_else(|| InputProblem::Unknown(format!("{}/{id}", kind.name()))),
         };
-        Ok(match self.content {
+        Ok(Some(match self.content {
+            Content::Deleted => return Ok(None),
             Content::Node(coord, tags) => Payload::Node { coord, tags },
             Content::Way(refs, tags) => {
                 let refs = refs.into_iter().map(|id| Ok(find((Kind::Node, id))?.id));
@@ -78,7 +85,7 @@ impl Given {
                 Payload::Relation { members, tags }
             }
             Content::Changeset(tags) => Payload::Changeset { tags, closed: None },
-        })
+        }))
     }
 }
 
@@ -124,26 +131,23 @@ fn json(bytes: &[u8]) -> Result<Vec<Given>, Failure> {
 fn file(bytes: Vec<u8>) -> Result<Vec<Given>, Failure> {
     let total = bytes.len() as u64;
     let mut all = Vec::new();
-    for entry in Reader::from_source("the standard input", total, Cursor::new(bytes))? {
+    for entry in Reader::from_source("the standard input", total, Cursor::new(bytes))?.with_placeholders() {
         let entry = entry?;
-        let at = all.len() + 1;
-        let payload = entry.payload.ok_or(Failure::Element { at, problem: InputProblem::Deleted })?;
-        let signed = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
-        let content = match payload {
-            Payload::Node { coord, tags } => Content::Node(coord, tags),
-            Payload::Way { refs, tags } => Content::Way(refs.into_iter().map(signed).collect(), tags),
-            Payload::Relation { members, tags } => {
-                let member = |member: Member| ((member.element.kind, signed(member.element.id)), member.role);
+        let content = match entry.payload {
+            None => Content::Deleted,
+            Some(Payload::Node { coord, tags }) => Content::Node(coord, tags),
+            Some(Payload::Way { refs, tags }) => {
+                Content::Way(refs.into_iter().map(u64::cast_signed).collect(), tags)
+            }
+            Some(Payload::Relation { members, tags }) => {
+                let member =
+                    |Member { element, role }: Member| ((element.kind, element.id.cast_signed()), role);
                 Content::Relation(members.into_iter().map(member).collect(), tags)
             }
-            Payload::Changeset { tags, .. } => Content::Changeset(tags),
+            Some(Payload::Changeset { tags, .. }) => Content::Changeset(tags),
         };
-        all.push(Given {
-            kind: entry.element.kind,
-            id: Some(signed(entry.element.id)),
-            version: None,
-            content,
-        });
+        let id = Some(entry.element.id.cast_signed());
+        all.push(Given { kind: entry.element.kind, id, version: None, content });
     }
     Ok(all)
 }
@@ -154,7 +158,7 @@ fn element(value: &Value) -> Result<Given, InputProblem> {
     let id = optional(object, "id", "a whole number", Value::as_i64)?;
     let version = optional(object, "version", "64 hexadecimal digits", |value| value.as_str()?.parse().ok())?;
     if object.get("deleted").is_some_and(|deleted| *deleted == Value::Bool(true)) {
-        return Err(InputProblem::Deleted);
+        return Ok(Given { kind, id, version, content: Content::Deleted });
     }
     let tags = optional(object, "tags", "an object of texts", tags)?.unwrap_or_default();
     let content = match kind {

@@ -2,12 +2,15 @@
 
 use osmdb::area::Polygon;
 use osmdb::{
-    Area, Closed, Coord, EditMeta, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload, Tags,
-    UNITS_PER_DEGREE,
+    Area, Closed, Coord, EditMeta, ElementId, Feature, Geometry, Head, Member, Origin, OsmMeta, Payload,
+    Tags, UNITS_PER_DEGREE, show_timestamp,
 };
 use serde_json::{Map, Value, json};
 
-const SECONDS_PER_DAY: i64 = 86_400;
+/// Returns the name of an element.
+pub(super) fn element(element: ElementId) -> Value {
+    json!({ "type": element.kind.name(), "id": element.id })
+}
 
 /// Returns one head of an element.
 pub(super) fn head(Head { version, entry }: &Head) -> Value {
@@ -99,6 +102,7 @@ pub(super) fn feature(feature: &Feature, area: &Area) -> Value {
         (Area::Polygons(polygons), _) => self::polygons(polygons),
         (_, Geometry::Point(coord)) => point(*coord),
         (_, Geometry::Line(line)) => match line.as_slice() {
+            [] => Value::Null,
             [coord] => point(*coord),
             line => json!({ "type": "LineString", "coordinates": positions(line) }),
         },
@@ -146,50 +150,16 @@ fn degrees(units: i32) -> Value {
 
 /// Shows seconds since 1970 as ISO 8601 in UTC; beyond the years of four digits as the number it is.
 pub(super) fn time(seconds: i64) -> Value {
-    let (year, month, day) = date(seconds.div_euclid(SECONDS_PER_DAY));
-    if !(0..=9999).contains(&year) {
-        return seconds.into();
-    }
-    let rest = seconds.rem_euclid(SECONDS_PER_DAY);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z").into()
-}
-
-/// Returns the day of the Gregorian calendar. Years are counted from March, so that the day that
-/// leap years add is the last one: then the months before it have fixed lengths.
-fn date(days_since_1970: i64) -> (i64, i64, i64) {
-    const DAYS_IN_400_YEARS: i64 = 146_097;
-    // Days since 1 March of the year 0. Seconds of 64 bits are too few days to overflow.
-    let days = days_since_1970 + 719_468;
-    let (cycle, day) = (days.div_euclid(DAYS_IN_400_YEARS), days.rem_euclid(DAYS_IN_400_YEARS));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (cycle * 400 + year + next_year, month, day)
+    show_timestamp(seconds).map_or_else(|| seconds.into(), Value::from)
 }
 
 #[cfg(test)]
 mod tests {
-    use osmdb::ElementId;
-
     use super::*;
 
     #[test]
-    fn times_are_dates() {
-        let cases = [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_827_696, "2000-02-29T12:34:56Z"),
-            (-1, "1969-12-31T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (1_709_164_800, "2024-02-29T00:00:00Z"),
-            (-62_167_219_200, "0000-01-01T00:00:00Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(time(seconds), Value::from(text));
-        }
+    fn times_of_no_year_of_four_digits_are_numbers() {
+        assert_eq!(time(951_827_696), Value::from("2000-02-29T12:34:56Z"));
         for seconds in [i64::MIN, i64::MAX, 253_402_300_800, -62_167_219_201] {
             assert_eq!(time(seconds), Value::from(seconds));
         }

@@ -1,22 +1,22 @@
 //! `reflog`, `undo`, `gc` and `authors`.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use osmdb::{AuthorInfo, Keep, Reflog};
 use serde_json::json;
 
 use super::args::GcArgs;
+use super::database::{self, Directory};
 use super::failure::Failure;
+use super::json;
 use super::output::{Out, counted, size};
-use super::{database, json};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The files are rewritten if garbage takes this part of them: an eighth.
 const GARBAGE_SHARE: u64 = 8;
 
-pub(super) fn reflog(dir: &Path, as_json: bool) -> Result<(), Failure> {
+pub(super) fn reflog(dir: &Directory, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let mut out = Out::new();
     // The latest first: that is what is asked for.
@@ -36,18 +36,23 @@ pub(super) fn reflog(dir: &Path, as_json: bool) -> Result<(), Failure> {
     out.finish()
 }
 
-pub(super) fn undo(dir: &Path, to: Option<prolly::Cid>) -> Result<(), Failure> {
+pub(super) fn undo(dir: &Directory, to: Option<prolly::Cid>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let undone = match to {
         Some(root) => db.undo_to(root)?,
         None => db.undo()?,
     };
     let mut out = Out::new();
-    out.line(format_args!("undid {}\nwas  {}\nroot {}", undone.what, undone.from, undone.to))?;
+    let (from, to) = (undone.from.to_string(), undone.to.to_string());
+    if as_json {
+        out.line(json!({ "undid": undone.what, "was": from, "root": to }))?;
+    } else {
+        out.line(format_args!("undid {}\nwas  {from}\nroot {to}", undone.what))?;
+    }
     out.finish()
 }
 
-pub(super) fn gc(dir: &Path, args: &GcArgs) -> Result<(), Failure> {
+pub(super) fn gc(dir: &Directory, args: &GcArgs) -> Result<(), Failure> {
     let mut db = database::existing(dir)?;
     let since = args.days.map(|days| now().saturating_sub(i64::from(days) * SECONDS_PER_DAY));
     let before = db.disk_bytes()?;
@@ -61,6 +66,15 @@ pub(super) fn gc(dir: &Path, args: &GcArgs) -> Result<(), Failure> {
     // Files that are not needed any more go when the database is opened.
     let after = if is_worth_it { database::existing(dir)?.disk_bytes()? } else { before };
     let mut out = Out::new();
+    if args.json {
+        out.line(json!({
+            "roots": { "kept": collected.roots_kept, "forgotten": collected.roots_forgotten },
+            "pages": { "kept": collected.pages_kept, "removed": collected.pages_removed },
+            "bytes_removed": collected.bytes_removed,
+            "bytes_on_disk": { "before": before, "after": after },
+        }))?;
+        return out.finish();
+    }
     let roots = counted(collected.roots_kept, "root is", "roots are");
     out.line(format_args!("{roots} kept, {} forgotten", collected.roots_forgotten))?;
     let pages = counted(collected.pages_kept, "page is", "pages are");
@@ -82,7 +96,7 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-pub(super) fn authors(dir: &Path, name: Option<&[String]>, as_json: bool) -> Result<(), Failure> {
+pub(super) fn authors(dir: &Directory, name: Option<&[String]>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     if let Some([author, name]) = name {
         let author = author.parse().map_err(Failure::Author)?;

@@ -26,14 +26,18 @@ mod output;
 mod query;
 mod show;
 mod stats;
+mod watch;
 
 use std::error::Error as _;
+use std::num::ParseIntError;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
+use database::Directory;
 use failure::Failure;
 
 /// Runs the program.
@@ -48,7 +52,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, at, from, cache, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, wait, from, cache, verb }: Cli) -> Result<(), Failure> {
+    let db = Directory { path: db, wait: Duration::from_secs(wait.into()) };
     if at.is_some() && !verb.reads_the_past() {
         return Err(Failure::NotThen);
     }
@@ -57,32 +62,35 @@ fn run(Cli { db, at, from, cache, verb }: Cli) -> Result<(), Failure> {
     }
     match verb {
         Verb::Demo { dir } => demo::demo(dir.as_deref()),
-        Verb::Import { files } => import::import(&db, &files),
-        Verb::Root => show::root(&db, at),
+        Verb::Import { files, json } => import::import(&db, &files, json),
+        Verb::Root { json } => show::root(&db, at, json),
         Verb::Get { elements } => show::get(&db, at, &elements),
         Verb::Query(args) => query::query(&db, at, &args),
         Verb::Publish { to } => from::publish(&db, at, &to),
-        Verb::Export { file, changeset: Some(changeset), .. } => diff::changeset(&db, at, &file, changeset),
-        Verb::Export { file, bbox, history, changeset: None } => {
-            export::export(&db, at, &file, bbox, history)
+        Verb::Export { file, changeset: Some(changeset), json, .. } => {
+            diff::changeset(&db, at, &file, changeset, json)
+        }
+        Verb::Export { file, bbox, history, changeset: None, json } => {
+            export::export(&db, at, &file, bbox, history, json)
         }
         Verb::Diff { older, newer, osc, json } => diff::diff(&db, older, newer.or(at), osc.as_deref(), json),
         Verb::Nearest(args) => nearest::nearest(&db, at, &args),
         Verb::History { element, json } => history::history(&db, at, element, json),
-        Verb::Refs { elements } => history::refs(&db, at, &elements),
+        Verb::Refs { elements, json } => history::refs(&db, at, &elements, json),
         Verb::Changes { changeset } => history::changes(&db, at, changeset),
         Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
-        Verb::Merge { other, stats } => merge::merge(&db, &other, stats),
+        Verb::Merge { other, stats, json } => merge::merge(&db, &other, stats, json),
         Verb::Create(args) => edit::create(&db, &args),
         Verb::Put(args) => edit::put(&db, &args),
         Verb::Delete(args) => edit::delete(&db, &args),
-        Verb::Resolve { element, version } => edit::resolve(&db, element, version),
+        Verb::Resolve { element, version, json } => edit::resolve(&db, element, version, json),
         Verb::Changeset(verb) => edit::changeset(&db, verb),
         Verb::Authors { name, json } => keeping::authors(&db, name.as_deref(), json),
         Verb::Reflog { json } => keeping::reflog(&db, json),
-        Verb::Undo { to } => keeping::undo(&db, to),
+        Verb::Watch(args) => watch::watch(&db, &args),
+        Verb::Undo { to, json } => keeping::undo(&db, to, json),
         Verb::Gc(args) => keeping::gc(&db, &args),
-        Verb::Verify { repair } => stats::verify(&db, repair),
+        Verb::Verify { repair, json } => stats::verify(&db, repair, json),
         Verb::Completions { shell } => completions(shell),
         Verb::Stats { json } => stats::stats(&db, at, json),
     }
@@ -108,7 +116,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
         }
-        ErrorKind::ValueValidation if error.source().is_some() => {
+        // What the standard library says of a number does not name the argument.
+        ErrorKind::ValueValidation if error.source().is_some_and(|source| !source.is::<ParseIntError>()) => {
             let source = error.source().map(ToString::to_string).unwrap_or_default();
             output::complain(&source);
         }

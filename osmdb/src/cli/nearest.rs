@@ -1,16 +1,15 @@
 //! `nearest`.
 
-use std::path::Path;
-
 use clap::Args;
 use osmdb::{Area, At, Coord, Filter, Neighbour, Snapshot};
 use prolly::PageSource;
 use serde_json::Value;
 
+use super::database::{self, Directory};
 use super::failure::Failure;
+use super::json;
 use super::output::Out;
 use super::query::joined;
-use super::{database, json};
 
 /// From where, and what, is looked for.
 #[derive(Debug, Args)]
@@ -38,7 +37,7 @@ impl NearestArgs {
     }
 }
 
-pub(super) fn nearest(dir: &Path, at: Option<At>, args: &NearestArgs) -> Result<(), Failure> {
+pub(super) fn nearest(dir: &Directory, at: Option<At>, args: &NearestArgs) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     answer(&database::snapshot(&db, at)?, args)
 }

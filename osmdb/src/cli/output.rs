@@ -23,6 +23,11 @@ impl Out {
         write!(self.0, "{text}").map_err(Failure::Output)
     }
 
+    /// Writes lines as they are.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.0.write_all(bytes).map_err(Failure::Output)
+    }
+
     /// Makes sure that all is written.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.0.flush().map_err(Failure::Output)

@@ -1,33 +1,26 @@
 //! `query`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use osmdb::{At, BBox, Cursor, Filter, GeohashError, Query, Snapshot, geohash_bbox};
 use prolly::PageSource;
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::geojson::{self, Layout};
 use super::output::{Out, note};
 
-/// What is asked of a box.
+/// What is asked, of a box or of everything.
 #[derive(Debug, Args)]
 pub(super) struct QueryArgs {
     /// West, south, east and north in degrees
-    #[arg(
-        long,
-        value_name = "W,S,E,N",
-        allow_hyphen_values = true,
-        required_unless_present = "geohash",
-        conflicts_with = "geohash"
-    )]
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true, conflicts_with = "geohash")]
     bbox: Option<BBox>,
     /// The cell of a geohash instead of a box: 1 to 12 digits
     #[arg(long, value_name = "PREFIX", value_parser = cell)]
     geohash: Option<BBox>,
-    /// Only what passes this filter; given several times, what passes all of them
+    /// Only what passes this filter; given several times, what passes all of them. Without a box: everywhere
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
     pub(super) filter: Vec<Filter>,
     /// How to print it
@@ -55,12 +48,16 @@ enum Format {
 }
 
 impl QueryArgs {
-    /// Returns the box, if what is asked goes together.
-    pub(super) fn area(&self) -> Result<BBox, Failure> {
+    /// Returns the box, if there is one, and if what is asked goes together.
+    pub(super) fn area(&self) -> Result<Option<BBox>, Failure> {
         if self.counts() && (self.limit.is_some() || self.cursor.is_some()) {
             return Err(Failure::CountOfPart);
         }
-        self.bbox.or(self.geohash).ok_or(Failure::NoBox)
+        let bbox = self.bbox.or(self.geohash);
+        if bbox.is_none() && self.filter.is_empty() {
+            return Err(Failure::NoQuestion);
+        }
+        Ok(bbox)
     }
 
     pub(super) fn counts(&self) -> bool {
@@ -86,7 +83,7 @@ pub(super) fn joined(filters: &[Filter]) -> Filter {
     filters.iter().cloned().fold(Filter::new(), Filter::and)
 }
 
-pub(super) fn query(dir: &Path, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
+pub(super) fn query(dir: &Directory, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
     let bbox = args.area()?;
     let db = database::existing(dir)?;
     answer(&database::snapshot(&db, at)?, bbox, args)
@@ -94,10 +91,14 @@ pub(super) fn query(dir: &Path, at: Option<At>, args: &QueryArgs) -> Result<(), 
 
 pub(super) fn answer<S: PageSource>(
     snapshot: &Snapshot<S>,
-    bbox: BBox,
+    bbox: Option<BBox>,
     args: &QueryArgs,
 ) -> Result<(), Failure> {
-    let mut query = snapshot.query(bbox).filter(&joined(&args.filter));
+    let filter = joined(&args.filter);
+    let mut query = match bbox {
+        Some(bbox) => snapshot.query(bbox).filter(&filter),
+        None => snapshot.find(&filter),
+    };
     if let Some(cursor) = &args.cursor {
         query = query.after(cursor)?;
     }

@@ -1,22 +1,29 @@
 //! `root` and `get`.
 
-use std::path::Path;
-
-use osmdb::{At, ElementId, Snapshot};
+use osmdb::{At, ElementId, Root, Snapshot};
 use prolly::PageSource;
 
+use super::database::{self, Directory};
 use super::failure::Failure;
+use super::json;
 use super::output::{Out, complain};
-use super::{database, json};
 
-pub(super) fn root(dir: &Path, at: Option<At>) -> Result<(), Failure> {
+pub(super) fn root(dir: &Directory, at: Option<At>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
+    named(database::snapshot(&db, at)?.root(), as_json)
+}
+
+pub(super) fn named(root: &Root, as_json: bool) -> Result<(), Failure> {
     let mut out = Out::new();
-    out.line(database::snapshot(&db, at)?.root().cid())?;
+    if as_json {
+        out.line(serde_json::json!({ "root": root.cid().to_string(), "name": root.name }))?;
+    } else {
+        out.line(root.cid())?;
+    }
     out.finish()
 }
 
-pub(super) fn get(dir: &Path, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
+pub(super) fn get(dir: &Directory, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     heads(&database::snapshot(&db, at)?, elements)
 }

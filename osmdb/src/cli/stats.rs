@@ -8,7 +8,7 @@ use osmdb::{At, Counts};
 use prolly::{Cid, TreeStats};
 use serde_json::{Map, Value, json};
 
-use super::database;
+use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted, grouped, note, size};
 
@@ -20,14 +20,15 @@ struct Stats {
     bytes_on_disk: u64,
 }
 
-pub(super) fn stats(dir: &Path, at: Option<At>, as_json: bool) -> Result<(), Failure> {
+pub(super) fn stats(dir: &Directory, at: Option<At>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
     let stats = Stats {
         root: snapshot.root().cid(),
         counts: snapshot.root().counts,
         trees: snapshot.tree_stats()?,
-        bytes_on_disk: bytes_on_disk(dir).map_err(Failure::file(dir, "measuring the directory"))?,
+        bytes_on_disk: bytes_on_disk(&dir.path)
+            .map_err(Failure::file(&dir.path, "measuring the directory"))?,
     };
     let mut out = Out::new();
     if as_json {
@@ -135,7 +136,7 @@ fn allocated(meta: &Metadata) -> u64 {
     meta.len()
 }
 
-pub(super) fn verify(dir: &Path, repair: bool) -> Result<(), Failure> {
+pub(super) fn verify(dir: &Directory, repair: bool, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
     if repair {
         let repaired = db.repair()?;
@@ -145,6 +146,12 @@ pub(super) fn verify(dir: &Path, repair: bool) -> Result<(), Failure> {
     let verified = db.verify()?;
     let pages: u64 = verified.trees.iter().map(|(_, stats)| stats.pages).sum();
     let mut out = Out::new();
+    if as_json {
+        let root = db.root().to_string();
+        let trees = verified.trees.len();
+        out.line(json!({ "root": root, "entries": verified.entries, "pages": pages, "trees": trees }))?;
+        return out.finish();
+    }
     out.line(format_args!(
         "sound: {} in {} of {}",
         counted(verified.entries, "entry", "entries"),

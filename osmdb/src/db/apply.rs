@@ -2,12 +2,12 @@
 //!
 //! Imports, edits and merges all end here, so all of them derive the same views. First the entries
 //! are sorted and compared with what is known of each element: that gives the new heads, what
-//! becomes history, and which references come and go. From these follow the places where the spatial
-//! tree must be looked at again: changed elements, elements whose users changed, and the ways of
-//! nodes that moved. There the pairs that it has and the pairs that it should have are derived by
+//! becomes history, and which references come and go. From these follow the places where the spatial tree
+//! and the tags tree must be looked at again: changed elements, elements whose users changed, and the ways of
+//! nodes that moved. There the pairs that they have and the pairs that they should have are derived by
 //! the same function, from the database before and after.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use prolly::{KeyRange, PageSink, PageSource, Tree, ValueRef};
@@ -19,7 +19,7 @@ use crate::entry::{Fresh, Known, only_head, superseded};
 use crate::error::Error;
 use crate::model::{ElementId, Kind};
 use crate::root::{Counts, Root, Trees};
-use crate::views::derive::{shown_coord, spatial_pairs};
+use crate::views::derive::{Derived, derived, shown_coord};
 use crate::views::keys::{self, ELEMENT_BYTES};
 use crate::views::spatial::KEY_BYTES;
 
@@ -177,18 +177,18 @@ fn are_same<S: PageSource>(
     Ok(same)
 }
 
-/// Puts and removals under keys of one length, in any order.
-type Edits<const N: usize> = Vec<([u8; N], Option<Vec<u8>>)>;
+/// Puts and removals under keys, in any order.
+type Edits<K> = Vec<(K, Option<Vec<u8>>)>;
 
 struct Changes<'a, S> {
     counts: Counts,
     gained: u64,
     forked: Vec<ElementId>,
     heads: TreeWriter<'a, S>,
-    history: Edits<{ keys::HISTORY_BYTES }>,
-    refs: Edits<{ keys::REFERENCE_BYTES }>,
-    changes: Edits<{ keys::CHANGE_BYTES }>,
-    /// Nodes and ways whose pairs in the spatial tree may change.
+    history: Edits<[u8; keys::HISTORY_BYTES]>,
+    refs: Edits<[u8; keys::REFERENCE_BYTES]>,
+    changes: Edits<[u8; keys::CHANGE_BYTES]>,
+    /// Elements whose pairs in the spatial tree and in the tags tree may change.
     touched: Vec<ElementId>,
     /// Nodes that are shown elsewhere than before.
     moved: Vec<u64>,
@@ -277,7 +277,7 @@ impl<'a, S: PageSource + PageSink> Changes<'a, S> {
                 self.moved.push(element.id);
             }
         }
-        if matches!(element.kind, Kind::Node | Kind::Way) {
+        if element.kind != Kind::Changeset {
             self.touched.push(element);
         }
         self.heads.put(&keys::element(element), value)
@@ -305,13 +305,14 @@ impl<'a, S: PageSource + PageSink> Changes<'a, S> {
 
     /// Writes the trees.
     fn finish(mut self, store: &S, old: &Snapshot<&S>) -> Result<Applied, Error> {
-        let Trees { history, spatial, refs, changes, .. } = old.root().trees;
+        let Trees { history, spatial, refs, changes, tags, .. } = old.root().trees;
         let trees = Trees {
             heads: self.heads.finish()?,
             history: edit(store, history, self.history)?,
             spatial,
             refs: edit(store, refs, self.refs)?,
             changes: edit(store, changes, self.changes)?,
+            tags,
         };
         let mut root = Root { name: old.root().name.clone(), trees, counts: self.counts };
         let new = Snapshot::of(store, root.clone());
@@ -323,39 +324,60 @@ impl<'a, S: PageSource + PageSink> Changes<'a, S> {
         }
         self.touched.sort_unstable();
         self.touched.dedup();
-        root.trees.spatial = edit(store, spatial, spatial_edits(old, &new, &self.touched)?)?;
+        let edits = Derivations::of(old, &new, &self.touched)?;
+        root.trees.spatial = edit(store, spatial, edits.spatial)?;
+        root.trees.tags = edit(store, tags, edits.tags)?;
         Ok(Applied { root, gained: self.gained, forked: self.forked })
     }
 }
 
-/// Returns what changes in the spatial tree for some elements.
-fn spatial_edits<S: PageSource>(
-    old: &Snapshot<&S>,
-    new: &Snapshot<&S>,
-    touched: &[ElementId],
-) -> Result<Edits<KEY_BYTES>, Error> {
-    let mut edits = Edits::<KEY_BYTES>::new();
-    for elements in touched.chunks(CHUNK) {
-        let before =
-            if old.root().counts.entries > 0 { spatial_pairs(old, elements)? } else { BTreeMap::new() };
-        let after = spatial_pairs(new, elements)?;
-        edits.extend(before.keys().filter(|key| !after.contains_key(*key)).map(|key| (*key, None)));
-        let changed = after.into_iter().filter(|(key, value)| before.get(key) != Some(value));
-        edits.extend(changed.map(|(key, value)| (key, Some(value))));
-    }
-    Ok(edits)
+/// What changes in the trees that are derived from heads and their surroundings.
+#[derive(Default)]
+struct Derivations {
+    spatial: Edits<[u8; KEY_BYTES]>,
+    tags: Edits<Vec<u8>>,
 }
 
-fn edit<S, const N: usize>(store: &S, tree: Tree, mut edits: Edits<N>) -> Result<Tree, Error>
+impl Derivations {
+    /// Returns what changes for some elements.
+    fn of<S: PageSource>(
+        old: &Snapshot<&S>,
+        new: &Snapshot<&S>,
+        touched: &[ElementId],
+    ) -> Result<Self, Error> {
+        let mut edits = Self::default();
+        for elements in touched.chunks(CHUNK) {
+            let is_empty = old.root().counts.entries == 0;
+            let mut before = if is_empty { Derived::default() } else { derived(old, elements)? };
+            let after = derived(new, elements)?;
+            for (key, value) in after.spatial {
+                if before.spatial.remove(&key).as_ref() != Some(&value) {
+                    edits.spatial.push((key, Some(value)));
+                }
+            }
+            for key in after.tags {
+                if !before.tags.remove(&key) {
+                    edits.tags.push((key, Some(Vec::new())));
+                }
+            }
+            edits.tags.extend(before.tags.into_iter().map(|key| (key, None)));
+            edits.spatial.extend(before.spatial.into_keys().map(|key| (key, None)));
+        }
+        Ok(edits)
+    }
+}
+
+fn edit<S, K>(store: &S, tree: Tree, mut edits: Edits<K>) -> Result<Tree, Error>
 where
     S: PageSource + PageSink,
+    K: AsRef<[u8]> + Ord,
 {
-    edits.sort_unstable_by_key(|(key, _)| *key);
+    edits.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let mut writer = TreeWriter::new(store, tree)?;
     for (key, value) in edits {
         match value {
-            Some(value) => writer.put(&key, value)?,
-            None => writer.remove(&key),
+            Some(value) => writer.put(key.as_ref(), value)?,
+            None => writer.remove(key.as_ref()),
         }
     }
     writer.finish()

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prolly::PageSource;
 
 use super::diff::{Difference, shown};
+use super::snapshot::changed;
 use super::{Head, Snapshot};
 use crate::entry::{Entry, Origin, OsmMeta, Version};
 use crate::error::Error;
@@ -133,12 +134,8 @@ impl<S: PageSource> Snapshot<S> {
     /// # Errors
     /// An item is an error where a page is missing or damaged.
     pub fn osm_changes_in(&self, changeset: u64) -> impl Iterator<Item = Change> + '_ {
-        let pairs = self.root().trees.changes.prefixes(self.source(), vec![changeset.to_be_bytes()]);
-        let mut elements = pairs.map(|pair| {
-            let key = pair?.0;
-            let element = key.get(8..).and_then(keys::parse_history).map(|(element, _)| element);
-            element.ok_or(Error::Key { tree: "changes" })
-        });
+        let pairs = self.root().trees.changes.prefix(self.source(), keys::changes(changeset));
+        let mut elements = pairs.map(|pair| Ok(changed(&pair?.0)?.0));
         let mut chunks = std::iter::from_fn(move || chunk(&mut elements).transpose());
         let mut ready = Vec::new().into_iter();
         std::iter::from_fn(move || {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use prolly::{PageSource, PageStore};
+use prolly::{KeyRange, PageSource, PageStore};
 
+use super::snapshot::changed;
 use super::{Db, Snapshot, now};
 use crate::entry::{Known, Version, shown};
 use crate::error::Error;
@@ -141,7 +142,7 @@ impl<S: PageSource> Snapshot<S> {
         let own = self.get(element(id))?.into_iter().chain(self.replaced(element(id))?);
         let opened = own.filter_map(|head| head.entry.timestamp()).min();
         let (bbox, versions) = match closed {
-            Some(Closed { bbox, .. }) => (bbox, self.changed_in(id)?.len() as u64),
+            Some(Closed { bbox, .. }) => (bbox, self.count_changes(id)?),
             None => self.touched(id)?,
         };
         Ok(Some(ChangesetInfo { id, tags, opened, closed: closed.map(|closed| closed.at), bbox, versions }))
@@ -160,8 +161,14 @@ impl<S: PageSource> Snapshot<S> {
 
     /// Returns which versions belong to a changeset.
     fn changed_in(&self, id: u64) -> Result<Vec<(ElementId, Version)>, Error> {
-        let pairs = self.root().trees.changes.prefixes(self.source(), vec![id.to_be_bytes()]);
-        pairs.map(|pair| keys::parse_change(&pair?.0).ok_or(Error::Key { tree: "changes" })).collect()
+        let pairs = self.root().trees.changes.prefix(self.source(), keys::changes(id));
+        pairs.map(|pair| changed(&pair?.0)).collect()
+    }
+
+    /// Counts them, without a look at each.
+    fn count_changes(&self, id: u64) -> Result<u64, Error> {
+        let range = KeyRange::prefix(&keys::changes(id));
+        Ok(self.root().trees.changes.count_range(self.source(), &range)?)
     }
 
     /// Returns the box of what the versions of a changeset touch, before and after, and how many there are.

@@ -1,10 +1,10 @@
 //! What differs between two roots, element by element.
 
 use bytes::Bytes;
-use prolly::{Layered, PageSource, ReadValue, Step};
+use prolly::{KeyRange, Layered, PageSource, ReadValue, Step, Tree};
 
 use super::{Head, Snapshot};
-use crate::entry::Known;
+use crate::entry::{Known, shown_of};
 use crate::error::Error;
 use crate::io::Action;
 use crate::model::ElementId;
@@ -110,8 +110,7 @@ impl Difference {
 
 /// Returns the head that a map shows.
 pub(super) fn shown(heads: &[Head]) -> Option<&Head> {
-    let live = heads.iter().filter(|head| head.entry.payload.is_some());
-    live.max_by_key(|head| (head.entry.timestamp(), head.version))
+    shown_of(heads, |head| (head.version, &head.entry))
 }
 
 /// An iterator over what differs between two roots. Made by [`Snapshot::changes_since`], where an example is.
@@ -180,7 +179,7 @@ impl<A: PageSource, B: PageSource> Iterator for Diff<A, B> {
 
 /// The comparison itself: knows no source.
 #[derive(Debug)]
-struct Compare {
+pub(super) struct Compare {
     diff: prolly::Diff,
     reading: Option<Reading>,
 }
@@ -218,10 +217,17 @@ impl Side {
     }
 
     fn heads(self, element: ElementId) -> Result<Vec<Head>, Error> {
-        let Self::Read(value) = self else { return Ok(Vec::new()) };
-        let heads = Known::decode_heads(element, &value).map_err(Error::entry(element))?;
-        Ok(heads.into_iter().map(Head::from).collect())
+        match self {
+            Self::Read(value) => heads(element, &value),
+            _ => Ok(Vec::new()),
+        }
     }
+}
+
+/// Reads the heads of an element.
+pub(super) fn heads(element: ElementId, value: &[u8]) -> Result<Vec<Head>, Error> {
+    let heads = Known::decode_heads(element, value).map_err(Error::entry(element))?;
+    Ok(heads.into_iter().map(Head::from).collect())
 }
 
 impl Compare {
@@ -230,10 +236,20 @@ impl Compare {
         if older.name != newer.name || before.config != after.config {
             return Err(Error::OtherDataset { ours: newer.name.clone(), theirs: older.name.clone() });
         }
+        Self::of_heads(before, after)
+    }
+
+    /// Compares two heads trees of one dataset.
+    pub(super) fn of_heads(before: Tree, after: Tree) -> Result<Self, Error> {
         Ok(Self { diff: prolly::Diff::new(before, after)?, reading: None })
     }
 
-    fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Difference>>, Error> {
+    /// Looks at one element alone.
+    pub(super) fn within(self, element: ElementId) -> Self {
+        Self { diff: self.diff.within(KeyRange::point(&keys::element(element))), ..self }
+    }
+
+    pub(super) fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Difference>>, Error> {
         loop {
             if let Some(mut reading) = self.reading.take() {
                 let mut missing = reading.before.step(source)?;

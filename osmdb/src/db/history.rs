@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use prolly::{KeyRange, PageSource};
 
 use super::find::{FindHistory, FindVersion};
-use super::snapshot::parse_history;
+use super::items::each;
+use super::snapshot::{changed, parse_history};
 use super::{Head, Snapshot};
 use crate::entry::{Entry, Known, Version};
 use crate::error::Error;
@@ -155,27 +156,18 @@ impl<S: PageSource> Snapshot<S> {
     /// # Errors
     /// An item is an error where a page is missing or damaged.
     pub fn changes(&self, changeset: u64) -> impl Iterator<Item = Result<Head, Error>> + '_ {
-        let mut names = self.root().trees.changes.prefix(self.source(), changeset.to_be_bytes());
+        let mut names = self.root().trees.changes.prefix(self.source(), keys::changes(changeset));
         let mut ended = false;
         let chunks = std::iter::from_fn(move || {
             if ended {
                 return None;
             }
-            let names = names.by_ref().take(CHUNK).map(|pair| {
-                let (key, _) = pair?;
-                key.get(8..).and_then(keys::parse_history).ok_or(Error::Key { tree: "changes" })
-            });
+            let names = names.by_ref().take(CHUNK).map(|pair| changed(&pair?.0));
             let found = names.collect::<Result<Vec<_>, _>>().and_then(|names| self.versions_of(&names));
             ended = found.as_ref().map_or(true, Vec::is_empty);
             Some(found)
         });
-        chunks.flat_map(|found| {
-            let (found, error) = match found {
-                Ok(found) => (found, None),
-                Err(error) => (Vec::new(), Some(error)),
-            };
-            found.into_iter().map(Ok).chain(error.map(Err))
-        })
+        chunks.flat_map(each)
     }
 
     /// Looks up versions of elements that are there, in order.

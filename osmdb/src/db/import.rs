@@ -1,6 +1,7 @@
 //! Reading OSM files into a database.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use prolly::PageStore;
 
@@ -80,7 +81,7 @@ impl<S: PageStore + Sync> Db<S> {
             let (new, count) = apply::differing(&snapshot, &entries, &scratch)?;
             drop(entries);
             if load::is_worth_it(old.counts.entries, count) {
-                load::reload(&self.store, &snapshot, new, &scratch)?
+                load::reload(&self.store, &snapshot, Arc::new(new), &scratch)?
             } else {
                 apply::apply_sorted(&self.store, &old, &new)?
             }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use prolly::{PageSource, Run, Scan, Step, Value, ValueRef, read};
 
+use super::items::each;
 use super::places::{HeadsOf, Part, Places, Visit, Wants, damaged};
+use super::snapshot::heads_of;
 use super::{Head, Snapshot};
 use crate::entry::{Entry, Known, live_entries, live_payloads};
 use crate::error::Error;
@@ -124,10 +126,10 @@ impl<S: PageSource> Map<S> {
     /// An item is an error where a page is missing or damaged.
     pub fn heads(&self) -> impl Iterator<Item = Result<Vec<Head>, Error>> + '_ {
         let nodes = self.nodes.iter().copied().map(ElementId::node);
-        let nodes = Values(Some(HeadsOf::new(self.trees.heads, nodes)), &self.source);
+        let nodes = self.values_of(nodes);
         let ways = self.ways.iter().cloned().map(Ok);
         let relations = self.relations.iter().copied().map(ElementId::relation);
-        let relations = Values(Some(HeadsOf::new(self.trees.heads, relations)), &self.source);
+        let relations = self.values_of(relations);
         let live = |value: Result<(ElementId, Bytes), Error>| {
             let (element, value) = value?;
             let heads = Known::decode_versions(element, &value).map_err(Error::entry(element))?;
@@ -166,13 +168,16 @@ impl<S: PageSource> Map<S> {
         });
         let relations = self.relations.iter().copied().map(ElementId::relation);
         let entries = self.entries_of(nodes).chain(ways).chain(self.entries_of(relations));
-        entries.flat_map(|entries: Result<Vec<Entry>, Error>| {
-            let (entries, error) = match entries {
-                Ok(entries) => (entries, None),
-                Err(error) => (Vec::new(), Some(error)),
-            };
-            entries.into_iter().map(Ok).chain(error.map(Err))
-        })
+        entries.flat_map(each)
+    }
+
+    /// Looks up the heads of elements.
+    fn values_of(
+        &self,
+        elements: impl Iterator<Item = ElementId>,
+    ) -> impl Iterator<Item = Result<(ElementId, Bytes), Error>> + '_ {
+        let keys = elements.map(keys::element).collect();
+        self.trees.heads.prefixes(&self.source, keys).map(heads_of)
     }
 
     /// Decodes the live heads of elements, a page at a time.
@@ -209,21 +214,6 @@ impl<S: PageSource> Map<S> {
     }
 }
 
-/// Gives the heads of elements where all pages are at hand.
-struct Values<'a, S>(Option<HeadsOf>, &'a S);
-
-impl<S: PageSource> Iterator for Values<'_, S> {
-    type Item = Result<(ElementId, Bytes), Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = self.0.as_mut()?.step(self.1).and_then(|step| Ok(step.complete()?));
-        if next.is_err() {
-            self.0 = None;
-        }
-        next.transpose()
-    }
-}
-
 /// The call itself: knows no source. Each phase asks for all it needs at once.
 #[derive(Debug)]
 pub(crate) struct FindMap {
@@ -233,7 +223,8 @@ pub(crate) struct FindMap {
     pub(crate) nodes: Vec<u64>,
     pub(crate) ways: Vec<(ElementId, Bytes)>,
     pub(crate) relations: BTreeSet<u64>,
-    parents: Vec<u64>,
+    /// Relations that the phase found; their own are not looked up in it.
+    named: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -241,17 +232,24 @@ enum Phase {
     Box(Places),
     /// The ways, which name their nodes.
     Ways(HeadsOf),
-    /// The relations of all nodes that the spatial tree does not hold: it has those of the others.
-    Relations(Scan),
-    /// The relations of the relations.
-    Parents(Scan),
+    /// The relations that name what was found.
+    Relations(Scan, Of),
+}
+
+/// Whose relations are looked up.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    /// Those of all nodes that the spatial tree does not hold: it has those of the others.
+    Nodes,
+    /// Those of the relations.
+    Relations,
 }
 
 impl FindMap {
     pub(crate) fn new(trees: &Trees, bbox: BBox) -> Self {
         let phase = Phase::Box(Places::new(trees.spatial, Window::of(bbox), Part::All));
-        let (nodes, ways, relations, parents) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
-        Self { trees: *trees, phase, found: Found::default(), nodes, ways, relations, parents }
+        let (nodes, ways, relations, named) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
+        Self { trees: *trees, phase, found: Found::default(), nodes, ways, relations, named }
     }
 
     /// Finds the names of all; then they are in the fields.
@@ -278,25 +276,19 @@ impl FindMap {
                     }
                     Step::Ready(None) => self.go_on_to_relations(),
                 },
-                Phase::Relations(scan) => match scan.step(source)? {
+                Phase::Relations(scan, of) => match scan.step(source)? {
                     Step::Missing(cids) => return Ok(Step::Missing(cids)),
                     Step::Ready(Some(run)) => {
                         for (key, _) in run.iter() {
-                            self.relations.insert(source_of(key)?);
-                        }
-                    }
-                    Step::Ready(None) => self.go_on_to_parents(),
-                },
-                Phase::Parents(scan) => match scan.step(source)? {
-                    Step::Missing(cids) => return Ok(Step::Missing(cids)),
-                    Step::Ready(Some(run)) => {
-                        for (key, _) in run.iter() {
-                            self.parents.push(source_of(key)?);
+                            self.named.push(source_of(key)?);
                         }
                     }
                     Step::Ready(None) => {
-                        self.relations.extend(std::mem::take(&mut self.parents));
-                        return Ok(Step::Ready(()));
+                        self.relations.extend(std::mem::take(&mut self.named));
+                        match of {
+                            Of::Nodes => self.go_on_to_parents(),
+                            Of::Relations => return Ok(Step::Ready(())),
+                        }
                     }
                 },
             }
@@ -317,13 +309,13 @@ impl FindMap {
         self.nodes.extend(known);
         self.nodes.sort_unstable();
         self.nodes.dedup();
-        self.phase = Phase::Relations(Scan::prefixes(self.trees.refs, prefixes));
+        self.phase = Phase::Relations(Scan::prefixes(self.trees.refs, prefixes), Of::Nodes);
     }
 
     fn go_on_to_parents(&mut self) {
         let relations = self.relations.iter().copied().map(ElementId::relation);
         let prefixes = relations.map(|relation| keys::references_by(relation, Kind::Relation)).collect();
-        self.phase = Phase::Parents(Scan::prefixes(self.trees.refs, prefixes));
+        self.phase = Phase::Relations(Scan::prefixes(self.trees.refs, prefixes), Of::Relations);
     }
 }
 

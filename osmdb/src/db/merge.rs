@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use prolly::{Cid, Counting, Layered, PageSource, PageStore, Tree, read};
+use prolly::{Change, Cid, Counting, Layered, PageSource, PageStore, read};
 
 use super::reflog::{self, Cause, in_effect};
 use super::snapshot::parse_history;
@@ -142,6 +142,9 @@ pub enum Unfit {
     /// The policy does not admit it.
     #[error("the policy does not admit it")]
     Policy,
+    /// It replaces a version that is not taken in.
+    #[error("it replaces a version that is not taken in")]
+    Parent,
 }
 
 /// What a merge did.
@@ -242,8 +245,13 @@ impl<S: PageStore> Db<S> {
         }
         let both = Layered(&here, &there);
         let mut gate = Gate { policy, refused: Vec::new() };
-        let mut new = gained_heads(&both, root.trees.heads, their_root.trees.heads, &mut gate)?;
-        new.extend(gained_history(&both, root.trees.history, their_root.trees.history, &mut gate)?);
+        let mut new = Vec::new();
+        for change in root.trees.heads.diff(&their_root.trees.heads, &both)? {
+            gate.pass(new_heads(&both, change?)?, &mut new);
+        }
+        for change in root.trees.history.diff(&their_root.trees.history, &both)? {
+            gate.pass(new_history(&both, change?)?, &mut new);
+        }
         let refused = gate.refused;
         // What was not taken in may be another time.
         let merged = refused.is_empty().then_some(their_cid);
@@ -266,6 +274,11 @@ struct Gate<'a> {
 }
 
 impl Gate<'_> {
+    /// Lets those in that are admitted.
+    fn pass(&mut self, found: Vec<Known>, into: &mut Vec<Fresh>) {
+        into.extend(found.into_iter().filter(|known| self.admits(known)).map(Fresh::from));
+    }
+
     fn admits(&mut self, known: &Known) -> bool {
         let why = match known.entry.check_signature() {
             Err(error) => Unfit::Signature(error),
@@ -278,44 +291,22 @@ impl Gate<'_> {
 }
 
 /// Returns the heads there that are no heads here. Some may be history here: adding tells.
-fn gained_heads<S: PageSource>(
-    both: &S,
-    ours: Tree,
-    theirs: Tree,
-    gate: &mut Gate<'_>,
-) -> Result<Vec<Fresh>, Error> {
-    let mut gained = Vec::new();
-    for change in ours.diff(&theirs, both)? {
-        let change = change?;
-        let Some(right) = change.right else { continue };
-        let element = keys::parse_element(&change.key).ok_or(Error::Key { tree: "heads" })?;
-        let decode = |value| Known::decode_heads(element, &read(both, value)?).map_err(Error::entry(element));
-        let ours = change.left.map(decode).transpose()?.unwrap_or_default();
-        let theirs = decode(right)?;
-        let gain = theirs.into_iter().filter(|new| ours.iter().all(|known| known.version != new.version));
-        gained.extend(gain.filter(|known| gate.admits(known)).map(Fresh::from));
-    }
-    Ok(gained)
+fn new_heads<S: PageSource>(both: &S, Change { key, left, right }: Change) -> Result<Vec<Known>, Error> {
+    let Some(right) = right else { return Ok(Vec::new()) };
+    let element = keys::parse_element(&key).ok_or(Error::Key { tree: "heads" })?;
+    let decode = |value| Known::decode_heads(element, &read(both, value)?).map_err(Error::entry(element));
+    let ours = left.map(decode).transpose()?.unwrap_or_default();
+    let mut theirs = decode(right)?;
+    theirs.retain(|new| ours.iter().all(|known| known.version != new.version));
+    Ok(theirs)
 }
 
 /// Returns what is history there and not here. Some may be heads here: adding tells.
-fn gained_history<S: PageSource>(
-    both: &S,
-    ours: Tree,
-    theirs: Tree,
-    gate: &mut Gate<'_>,
-) -> Result<Vec<Fresh>, Error> {
-    let mut gained = Vec::new();
-    for change in ours.diff(&theirs, both)? {
-        let change = change?;
-        if let (None, Some(right)) = (change.left, change.right) {
-            let known = parse_history((change.key, read(both, right)?))?;
-            if gate.admits(&known) {
-                gained.push(known.into());
-            }
-        }
+fn new_history<S: PageSource>(both: &S, Change { key, left, right }: Change) -> Result<Vec<Known>, Error> {
+    match (left, right) {
+        (None, Some(right)) => Ok(vec![parse_history((key, read(both, right)?))?]),
+        _ => Ok(Vec::new()),
     }
-    Ok(gained)
 }
 
 #[cfg(test)]
@@ -326,12 +317,6 @@ mod tests {
 
     fn node(lat: i64) -> Option<Payload> {
         Some(Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() })
-    }
-
-    /// Puts an entry into a database as somebody would who has a program of his own.
-    fn smuggle(db: &Db<prolly::MemoryStore>, entry: &Entry) {
-        let mut turn = db.write_turn();
-        db.add(&mut turn, db.store(), vec![Fresh::new(entry)], Cause::new(reflog::EDIT)).unwrap();
     }
 
     #[test]
@@ -345,19 +330,19 @@ mod tests {
         };
         let mut good = entry(1, 1);
         key.sign(&mut good);
-        smuggle(&theirs, &good);
+        theirs.smuggle(Fresh::new(&good));
         // A signature of other content, and one that another key made.
         let mut forged = entry(2, 2);
         key.sign(&mut forged);
         forged.payload = node(3);
-        smuggle(&theirs, &forged);
+        theirs.smuggle(Fresh::new(&forged));
         let mut stolen = entry(3, 3);
         other.sign(&mut stolen);
         if let Origin::Edited(EditMeta { signed: Some(Signed { author, .. }), .. }) = &mut stolen.origin {
             *author = key.author();
         }
-        smuggle(&theirs, &stolen);
-        smuggle(&theirs, &entry(4, 4));
+        theirs.smuggle(Fresh::new(&stolen));
+        theirs.smuggle(Fresh::new(&entry(4, 4)));
 
         let merged = ours.merge(&theirs.snapshot()).unwrap();
         assert_eq!(merged.gained, 2, "what is signed, and what nobody says to have signed");

@@ -4,6 +4,7 @@ mod apply;
 mod areas;
 mod authors;
 mod batch;
+mod by_tag;
 mod change_file;
 mod changeset;
 pub(crate) mod count;
@@ -13,14 +14,18 @@ pub(crate) mod find;
 mod forks;
 mod history;
 mod import;
+mod items;
 mod keeping;
 mod load;
 pub(crate) mod map;
 mod merge;
 pub(crate) mod nearest;
+mod new_ids;
 pub(crate) mod places;
 pub(crate) mod query;
+mod receive;
 mod reflog;
+mod single;
 mod snapshot;
 mod stage;
 mod time;
@@ -29,6 +34,7 @@ mod undo;
 mod verify;
 mod walk;
 mod watch;
+mod write;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -40,7 +46,7 @@ use prolly::{
 
 pub use self::areas::Area;
 pub use self::authors::{AuthorInfo, MAX_AUTHOR_NAME_BYTES};
-pub use self::batch::{Batch, Edited, InUse, Replaces, Write, Written};
+pub use self::batch::Batch;
 pub use self::changeset::ChangesetInfo;
 pub use self::cursor::{Cursor, CursorError, MAX_CURSOR_BYTES};
 pub use self::diff::{Diff, Difference};
@@ -58,11 +64,14 @@ pub use self::time::{At, ParseAtError};
 pub use self::undo::Undone;
 pub use self::verify::{Repaired, Verified};
 pub use self::watch::{Update, Watch, WatchScope, What};
+pub use self::write::{Edited, InUse, Replaces, Write, Written};
 use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
 use apply::Applied;
+pub(crate) use receive::{Heap, Received};
 use reflog::Cause;
+pub(crate) use snapshot::parse_history;
 
 /// The store's name for the root of the database.
 const MAIN: &str = "main";
@@ -88,7 +97,7 @@ pub struct Db<S = FjallStore> {
     writing: Mutex<Turn>,
     /// Rings when there is another root.
     bell: watch::Bell,
-    ids: Mutex<batch::NewIds>,
+    ids: Mutex<new_ids::NewIds>,
     key: OnceLock<Arc<DeviceKey>>,
 }
 
@@ -353,7 +362,8 @@ fn commit_root<S: PageStore>(
 fn empty_root<W: PageSink>(sink: &W, name: &str, config: Config) -> Result<Root, Error> {
     sink.put(config.cid(), config.encode().into())?;
     let empty = Tree::empty(sink, config)?;
-    let trees = Trees { heads: empty, history: empty, spatial: empty, refs: empty, changes: empty };
+    let trees =
+        Trees { heads: empty, history: empty, spatial: empty, refs: empty, changes: empty, tags: empty };
     Ok(Root { name: name.to_owned(), trees, counts: Counts::default() })
 }
 

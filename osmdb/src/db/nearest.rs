@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::geometry::Window;
 use crate::model::{BBox, Coord, ElementId, Kind};
-use crate::root::Trees;
+use crate::root::Root;
 use crate::views::spatial::{self, Geometry, KEY_BYTES};
 
 /// The radius of the first box, in metres.
@@ -57,9 +57,12 @@ impl<S: PageSource> Snapshot<S> {
     /// that are nodes or ways; nodes that are only vertices of ways do not count by themselves. What is
     /// equally far comes in the order of elements. A forked element comes once for every head that is there.
     ///
-    /// Costs the pages of a box around what was found, and a third more for the smaller boxes before. Where
-    /// nothing passes the filter, that is all of the tree: [`within`](Nearest::within) sets an end. Memory:
-    /// at most 10,000 features, and the relations of the box.
+    /// Costs the pages of a box around what was found, and a third more for the smaller boxes before; or, if the
+    /// filter demands a tag that little has, and no relation, the pages of what has it ([`Query::filter`]).
+    /// Where nothing passes another filter, that is all of the tree: [`within`](Nearest::within) sets an end.
+    /// Memory: at most 10,000 features, and the relations of the box.
+    ///
+    /// [`Query::filter`]: crate::Query::filter
     ///
     /// ```
     /// use osmdb::{Coord, Db, Payload, Tags};
@@ -76,7 +79,7 @@ impl<S: PageSource> Snapshot<S> {
     /// ```
     #[must_use]
     pub fn nearest(&self, from: Coord, filter: &Filter) -> Nearest<&S> {
-        Nearest { source: self.source(), find: FindNearest::new(&self.root().trees, from, filter.clone()) }
+        Nearest { source: self.source(), find: FindNearest::new(self.root(), from, filter.clone()) }
     }
 }
 
@@ -142,7 +145,7 @@ type Rank = (u64, ElementId, [u8; KEY_BYTES], usize);
 /// The search itself: knows no source.
 #[derive(Debug)]
 pub(crate) struct FindNearest {
-    trees: Trees,
+    root: Root,
     limit: f64,
     /// The radius of the box that is looked at.
     radius: f64,
@@ -159,7 +162,7 @@ enum Phase {
 }
 
 impl FindNearest {
-    pub(crate) fn new(trees: &Trees, from: Coord, filter: Filter) -> Self {
+    pub(crate) fn new(root: &Root, from: Coord, filter: Filter) -> Self {
         let ring = Ring {
             from,
             wants_relations: filter.admits(Kind::Relation),
@@ -171,7 +174,7 @@ impl FindNearest {
             relations: BTreeMap::new(),
         };
         let mut find = Self {
-            trees: *trees,
+            root: root.clone(),
             limit: FARTHEST,
             radius: 0.0,
             phase: Phase::Ended,
@@ -191,7 +194,9 @@ impl FindNearest {
         self.ring.until = None;
         self.phase = match bbox {
             Some(bbox) if self.radius >= 0.0 => {
-                Phase::Box(Places::new(self.trees.spatial, Window::of(bbox), Part::All))
+                let Ring { filter, wants_relations, .. } = &self.ring;
+                let windows = Window::of(bbox);
+                Phase::Box(Places::passing(&self.root, windows, Part::All, filter, *wants_relations))
             }
             _ => Phase::Ended,
         };
@@ -216,7 +221,7 @@ impl FindNearest {
                     Step::Ready(true) => {}
                     Step::Ready(false) => {
                         let relations = self.ring.near_relations();
-                        self.phase = Phase::Relations(HeadsOf::new(self.trees.heads, relations));
+                        self.phase = Phase::Relations(HeadsOf::new(self.root.trees.heads, relations));
                     }
                 },
                 Phase::Relations(heads) => match heads.step(source)? {

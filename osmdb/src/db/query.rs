@@ -1,9 +1,13 @@
-//! Finding what touches a box.
+//! Finding what touches a box, or what passes a filter, wherever it is.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 
 use prolly::{PageSource, Step};
 
+use super::by_tag::RelationsByTag;
 use super::count::Count;
 use super::cursor::{Cursor, CursorError, Listing, numbers};
 use super::places::{HeadsOf, Part, Places, Visit, Wants, damaged};
@@ -12,7 +16,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::geometry::Window;
 use crate::model::{BBox, ElementId, Kind, MAX_ID, Payload, Tags};
-use crate::root::{Root, Trees};
+use crate::root::Root;
 use crate::views::spatial::{self, Geometry, KEY_BYTES};
 
 /// What a map needs of one head of an element.
@@ -40,7 +44,7 @@ pub struct Feature {
     pub members: Vec<crate::model::Member>,
 }
 
-/// Finds what touches a box, in steps; or, as an iterator, where all pages are at hand. After an error
+/// Finds what touches a box, or what is anywhere, in steps; or, as an iterator, where all pages are at hand. After an error
 /// it ends.
 ///
 /// A page of results is what [`take`](Iterator::take) takes, and [`save`](Self::save) says where the next
@@ -66,7 +70,8 @@ pub struct Feature {
 pub struct Query<S> {
     source: S,
     root: Root,
-    bbox: BBox,
+    /// `None`: everywhere.
+    bbox: Option<BBox>,
     find: Find,
     ended: bool,
     /// Behind what was handed out.
@@ -74,8 +79,8 @@ pub struct Query<S> {
 }
 
 impl<S> Query<S> {
-    pub(crate) fn new(source: S, root: &Root, bbox: BBox) -> Self {
-        let find = Find::new(&root.trees, bbox, Filter::new(), Place::Begin);
+    pub(crate) fn new(source: S, root: &Root, bbox: Option<BBox>) -> Self {
+        let find = Find::new(root, bbox, Filter::new(), Place::Begin);
         Self { source, root: root.clone(), bbox, find, ended: false, place: Place::Begin }
     }
 
@@ -84,6 +89,11 @@ impl<S> Query<S> {
     /// The answer is that of the query without a filter, less what does not pass: a relation is found
     /// because of a member in the box, whether or not that member passes. A filter without relations, as
     /// `node|way`, saves looking for them.
+    ///
+    /// If it demands a tag (`amenity=hospital`, `highway`, `name~=spring`), a few pages of the trees tell how
+    /// many elements have it, and how much is in the box; and what has the tag is looked up instead of walking
+    /// over the box, if that is less. Relations are found through their members all the same: so if one has the
+    /// tag and may pass, the box is walked over. The answer and its order do not depend on that.
     ///
     /// ```
     /// # use osmdb::{Coord, Db, Payload, Tags};
@@ -155,15 +165,21 @@ impl<S> Query<S> {
     fn begin(&mut self, filter: Option<&Filter>, place: Place) {
         let before = std::mem::take(&mut self.find.visit.filter);
         let filter = filter.cloned().unwrap_or_default();
-        self.find = Find::new(&self.root.trees, self.bbox, before.and(filter), place);
+        self.find = Find::new(&self.root, self.bbox, before.and(filter), place);
         self.place = place;
     }
 
     /// Returns what is asked, for the cursor.
     fn question(&self) -> Vec<u8> {
-        let (low, high) = (self.bbox.south_west(), self.bbox.north_east());
-        let sides = [low.lon(), low.lat(), high.lon(), high.lat()].map(i64::from);
-        [&numbers(&sides), self.find.visit.filter.to_string().as_bytes()].concat()
+        let place = self.bbox.map_or_else(
+            // No text has this byte.
+            || vec![u8::MAX],
+            |bbox| {
+                let (low, high) = (bbox.south_west(), bbox.north_east());
+                numbers(&[low.lon(), low.lat(), high.lon(), high.lat()].map(i64::from))
+            },
+        );
+        [&place, self.find.visit.filter.to_string().as_bytes()].concat()
     }
 }
 
@@ -262,7 +278,9 @@ impl Place {
 /// The query itself: knows no source.
 #[derive(Debug)]
 pub(crate) struct Find {
-    trees: Trees,
+    root: Root,
+    /// None are everywhere.
+    windows: Vec<Window>,
     phase: Phase,
     visit: Gather,
     /// Heads of relations that were handed out: of this one, so many.
@@ -275,34 +293,53 @@ enum Phase {
     Spatial(Places, Place),
     /// What is before that place: only for the relations.
     Before(Places),
+    /// Which relations may pass, if it does not matter where they are.
+    Tagged(RelationsByTag),
     Relations(HeadsOf),
     Ended,
 }
 
 impl Find {
-    /// Begins a query.
-    pub(crate) fn whole(trees: &Trees, bbox: BBox, filter: Filter) -> Self {
-        Self::new(trees, bbox, filter, Place::Begin)
+    /// Begins a query for a box, or everywhere.
+    pub(crate) fn whole(root: &Root, bbox: Option<BBox>, filter: Filter) -> Self {
+        Self::new(root, bbox, filter, Place::Begin)
     }
 
-    fn new(trees: &Trees, bbox: BBox, filter: Filter, place: Place) -> Self {
-        let places = |part: Part<'_>| Places::new(trees.spatial, Window::of(bbox), part);
-        let mut visit = Gather::new(filter);
-        let mut passed = None;
-        let phase = match place {
-            Place::Begin => Phase::Spatial(places(Part::All), place),
+    fn new(root: &Root, bbox: Option<BBox>, filter: Filter, place: Place) -> Self {
+        let windows = bbox.map(Window::of).unwrap_or_default();
+        let visit = Gather::new(filter, bbox.is_none());
+        let mut find = Self { root: root.clone(), windows, phase: Phase::Ended, visit, passed: None };
+        let has_places = find.visit.wants_relations || find.visit.filter.admits_places();
+        find.phase = match place {
+            Place::Begin if has_places => Phase::Spatial(find.places(Part::All), place),
+            Place::Begin => find.relations_anywhere(),
             Place::Spatial(key, count) => {
-                visit.passed = Some((key, count));
-                Phase::Spatial(places(Part::From(&key)), place)
+                find.visit.passed = Some((key, count));
+                Phase::Spatial(find.places(Part::From(&key)), place)
             }
             Place::Relation(id, count) => {
-                passed = Some((id, count));
-                visit.only_relations = true;
-                Phase::Before(places(Part::All))
+                find.passed = Some((id, count));
+                find.visit.only_relations = true;
+                match bbox {
+                    Some(_) => Phase::Before(find.places(Part::All)),
+                    None => find.relations_anywhere(),
+                }
             }
             Place::End => Phase::Ended,
         };
-        Self { trees: *trees, phase, visit, passed }
+        find
+    }
+
+    fn places(&self, part: Part<'_>) -> Places {
+        let Gather { filter, wants_relations, .. } = &self.visit;
+        Places::passing(&self.root, self.windows.clone(), part, filter, *wants_relations)
+    }
+
+    fn relations_anywhere(&self) -> Phase {
+        match self.visit.filter.admits(Kind::Relation) {
+            true => Phase::Tagged(RelationsByTag::new(&self.root, &self.visit.filter)),
+            false => Phase::Ended,
+        }
     }
 
     /// Finds the next feature; `None` at the end.
@@ -317,6 +354,14 @@ impl Find {
             }
             let more = match &mut self.phase {
                 Phase::Spatial(places, _) | Phase::Before(places) => places.step(source, &mut self.visit)?,
+                Phase::Tagged(relations) => match relations.step(source)? {
+                    Step::Missing(cids) => return Ok(Step::Missing(cids)),
+                    Step::Ready(relations) => {
+                        let from = self.passed.map_or(0, |(id, _)| id);
+                        self.phase = Phase::Relations(relations_from(&self.root, relations, from));
+                        Step::Ready(true)
+                    }
+                },
                 Phase::Relations(heads) => match heads.step(source)? {
                     Step::Missing(cids) => return Ok(Step::Missing(cids)),
                     Step::Ready(None) => Step::Ready(false),
@@ -336,19 +381,23 @@ impl Find {
     }
 
     fn go_on(&mut self) {
-        let trees = self.trees;
         self.phase = match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Spatial(..) | Phase::Before(_) if !self.visit.wants_relations => Phase::Ended,
-            Phase::Spatial(places, Place::Spatial(key, _)) => {
+            Phase::Spatial(..) if self.windows.is_empty() => self.relations_anywhere(),
+            Phase::Spatial(places, _) | Phase::Before(places)
+                if !self.visit.wants_relations || places.no_relations() =>
+            {
+                Phase::Ended
+            }
+            Phase::Spatial(_, Place::Spatial(key, _)) => {
                 self.visit.only_relations = true;
-                Phase::Before(Places::new(trees.spatial, places.windows().to_vec(), Part::Before(&key)))
+                Phase::Before(self.places(Part::Before(&key)))
             }
             Phase::Spatial(..) | Phase::Before(_) => {
                 let from = self.passed.map_or(0, |(id, _)| id);
                 let relations = self.visit.relations.split_off(&from).into_iter().map(ElementId::relation);
-                Phase::Relations(HeadsOf::new(trees.heads, relations))
+                Phase::Relations(HeadsOf::new(self.root.trees.heads, relations))
             }
-            Phase::Relations(_) | Phase::Ended => Phase::Ended,
+            Phase::Tagged(_) | Phase::Relations(_) | Phase::Ended => Phase::Ended,
         };
     }
 
@@ -360,6 +409,15 @@ impl Find {
             }
         }
         Ok(())
+    }
+}
+
+/// Looks up the heads of some relations, or of all, from an id on.
+pub(crate) fn relations_from(root: &Root, relations: Option<Vec<ElementId>>, from: u64) -> HeadsOf {
+    let heads = root.trees.heads;
+    match relations {
+        Some(some) => HeadsOf::new(heads, some.into_iter().filter(|relation| relation.id >= from)),
+        None => HeadsOf::of_kind(heads, Kind::Relation, from),
     }
 }
 
@@ -382,6 +440,7 @@ pub(crate) fn relation_features(relation: ElementId, value: &[u8]) -> Result<Vec
 #[derive(Debug)]
 struct Gather {
     filter: Filter,
+    /// Whether relations are found through their members.
     wants_relations: bool,
     /// Whether no features are gathered.
     only_relations: bool,
@@ -392,8 +451,8 @@ struct Gather {
 }
 
 impl Gather {
-    fn new(filter: Filter) -> Self {
-        let wants_relations = filter.admits(Kind::Relation);
+    fn new(filter: Filter, everywhere: bool) -> Self {
+        let wants_relations = !everywhere && filter.admits(Kind::Relation);
         let (found, relations) = (VecDeque::new(), BTreeSet::new());
         Self { filter, wants_relations, only_relations: false, passed: None, found, relations }
     }
@@ -415,7 +474,7 @@ impl Visit for Gather {
         let passed = self.passed.filter(|(key, _)| *key == place).map_or(0, |(_, count)| count);
         let mut touched = false;
         for (count, located) in (1..).zip(pair.features) {
-            if !windows.iter().any(|window| window.meets(&located.geometry)) {
+            if !meets(windows, &located.geometry) {
                 continue;
             }
             touched = true;
@@ -431,6 +490,11 @@ impl Visit for Gather {
         }
         Ok(())
     }
+}
+
+/// Tells whether a geometry touches one of these windows. No windows are everywhere, and nowhere too.
+pub(crate) fn meets(windows: &[Window], geometry: &Geometry) -> bool {
+    windows.is_empty() || windows.iter().any(|window| window.meets(geometry))
 }
 
 impl Window {

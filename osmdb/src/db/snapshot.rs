@@ -4,9 +4,11 @@ use bytes::Bytes;
 use prolly::{Cid, KeyRange, PageSource, Tree, TreeStats};
 
 use super::find::FindRefs;
+use super::items::each;
 use super::query::Query;
 use crate::entry::{Entry, Known, Version};
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::geohash::{GeohashError, geohash_bbox};
 use crate::model::{BBox, ElementId, Kind};
 use crate::root::{RawRoot, Root, RootError};
@@ -179,7 +181,36 @@ impl<S: PageSource> Snapshot<S> {
     /// ```
     #[must_use]
     pub fn query(&self, bbox: BBox) -> Query<&S> {
-        Query::new(&self.source, &self.root, bbox)
+        Query::new(&self.source, &self.root, Some(bbox))
+    }
+
+    /// Finds what passes a filter, wherever it is: every live node that has tags or stands alone, every live way
+    /// and every live relation. So also what no box finds: ways none of whose nodes is known, and relations none
+    /// of whose members is anywhere.
+    ///
+    /// They come in the order of [`query`](Self::query), ways without a place behind what has one. Costs, if the
+    /// filter demands a tag (`amenity=hospital`, `highway`, `name~=spring`), the pages of the tags tree that say
+    /// what has it, and those of what is found, or all pages of the spatial tree if that is less; without a
+    /// demand all of these, and the heads of all relations.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    /// let db = Db::in_memory("osm")?;
+    /// let mut batch = db.batch();
+    /// for number in 1..=1_000_i64 {
+    ///     let kind = if number % 100 == 0 { "hospital" } else { "bench" };
+    ///     let tags = Tags::from([("amenity", kind)]);
+    ///     batch.create(Payload::Node { coord: Coord::new(number * 1_000, number * 1_000)?, tags })?;
+    /// }
+    /// batch.commit()?;
+    /// let hospitals = db.snapshot().find(&"amenity=hospital".parse()?).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(hospitals.len(), 10);
+    /// assert_eq!(db.snapshot().find(&"amenity!=hospital".parse()?).count_elements()?, 990);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn find(&self, filter: &Filter) -> Query<&S> {
+        Query::new(&self.source, &self.root, None).filter(filter)
     }
 
     /// Finds what touches the cell of a geohash, given by 1 to 12 digits, as [`query`](Self::query) does.
@@ -227,7 +258,7 @@ impl<S: PageSource> Snapshot<S> {
     /// # let db = Db::in_memory("osm")?;
     /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
     /// let stats = db.snapshot().tree_stats()?;
-    /// assert_eq!(stats.len(), 5);
+    /// assert_eq!(stats.len(), 6);
     /// assert_eq!((stats[0].0, stats[0].1.pairs, stats[0].1.pages), ("heads", 1, 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -247,11 +278,7 @@ impl<S: PageSource> Snapshot<S> {
                 let element = keys::parse_element(&key).ok_or(Error::Key { tree: "heads" })?;
                 Known::decode_heads(element, &value).map_err(Error::entry(element))
             });
-            let (good, bad) = match heads {
-                Ok(heads) => (heads, None),
-                Err(error) => (Vec::new(), Some(error)),
-            };
-            good.into_iter().map(Ok).chain(bad.map(Err))
+            each(heads)
         });
         let history = self.root.trees.history.ranges(&self.source, all());
         heads.chain(history.map(|pair| parse_history(pair?)))
@@ -263,10 +290,7 @@ impl<S: PageSource> Snapshot<S> {
         elements: impl IntoIterator<Item = ElementId>,
     ) -> impl Iterator<Item = Result<(ElementId, Bytes), Error>> + '_ {
         let keys = elements.into_iter().map(keys::element).collect();
-        self.root.trees.heads.prefixes(&self.source, keys).map(|pair| {
-            let (key, value) = pair?;
-            keys::parse_element(&key).map(|element| (element, value)).ok_or(Error::Key { tree: "heads" })
-        })
+        self.root.trees.heads.prefixes(&self.source, keys).map(heads_of)
     }
 
     /// Looks up what versions of elements others have replaced, in order.
@@ -289,6 +313,17 @@ impl<S: PageSource> Snapshot<S> {
         let pairs = self.root.trees.refs.prefixes(&self.source, prefixes);
         pairs.map(|pair| keys::parse_reference(&pair?.0).ok_or(Error::Key { tree: "refs" }))
     }
+}
+
+/// Reads the key of a pair of the heads tree.
+pub(super) fn heads_of(pair: Result<(Bytes, Bytes), prolly::Error>) -> Result<(ElementId, Bytes), Error> {
+    let (key, value) = pair?;
+    keys::parse_element(&key).map(|element| (element, value)).ok_or(Error::Key { tree: "heads" })
+}
+
+/// Reads a key of the changes tree, all but the changeset.
+pub(super) fn changed(key: &[u8]) -> Result<(ElementId, Version), Error> {
+    keys::parse_change(key).ok_or(Error::Key { tree: "changes" })
 }
 
 /// Reads a pair of the history tree, and checks the record against the version it is filed under.

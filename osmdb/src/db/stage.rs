@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prolly::PageSource;
 
-use super::Snapshot;
-use super::batch::{Made, Replaces, Write};
+use super::batch::Made;
+use super::{Replaces, Snapshot, Write};
 use crate::entry::{DeviceKey, EditMeta, Entry, Fresh, Known, Origin, Version};
 use crate::error::Error;
 use crate::model::{ElementId, Kind, Payload};

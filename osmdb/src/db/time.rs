@@ -7,7 +7,7 @@ use prolly::{Cid, PageStore};
 
 use super::{Db, Snapshot};
 use crate::error::Error;
-use crate::io::parse_timestamp;
+use crate::timestamp::parse_timestamp;
 
 /// A moment of a database: a root, or a time.
 ///

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// let verified = db.verify()?;
 /// assert_eq!(verified.entries, 0);
 /// let names = verified.trees.iter().map(|(name, _)| *name);
-/// assert!(names.eq(["heads", "history", "spatial", "refs", "changes"]));
+/// assert!(names.eq(["heads", "history", "spatial", "refs", "changes", "tags"]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +88,8 @@ impl<S: PageStore> Db<S> {
         self.snapshot().verify()
     }
 
-    /// Derives all trees anew from the entries, in one commit: the spatial tree, the references and the
-    /// changesets need not be readable. Pages that are damaged on disk are written again.
+    /// Derives all trees anew from the entries, in one commit: the spatial tree, the references, the
+    /// changesets and the tags need not be readable. Pages that are damaged on disk are written again.
     ///
     /// ```
     /// let db = osmdb::Db::in_memory("osm")?;

@@ -4,28 +4,24 @@
 //! now when it is asked. So whoever asks late is told the difference of the two, once, and memory does not
 //! grow with what was written meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::sync::{Condvar, Mutex, PoisonError};
+mod bell;
+mod delta;
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use prolly::{Change, Diff, KeyRange, PageStore, Pin, Tree, Value, read};
+use prolly::{Cid, PageStore, Pin, Tree};
 
+pub(super) use self::bell::Bell;
+use self::delta::Delta;
+use super::diff::{Compare, Difference};
 use super::{Db, Head, MAIN, Query, Snapshot};
-use crate::entry::Known;
 use crate::error::Error;
 use crate::geometry::Window;
-use crate::model::{BBox, ElementId, Kind, Payload};
-use crate::views::derive::spatial_pairs;
-use crate::views::{keys, spatial};
+use crate::model::{BBox, ElementId};
 
 /// Elements are looked up this many at a time, to bound memory.
 const CHUNK: usize = 256;
-
-/// Members of relations are looked up this many at a time.
-const MEMBERS: usize = 20_000;
-
-/// So many elements are remembered at most, so that each is told of once.
-const REMEMBERED: usize = 100_000;
 
 /// What a watch follows.
 ///
@@ -108,37 +104,6 @@ pub struct Update {
     pub what: What,
     /// Its heads now, sorted by version; those of deletions too.
     pub heads: Vec<Head>,
-}
-
-/// Wakes those that wait for a change.
-#[derive(Debug, Default)]
-pub(super) struct Bell {
-    rung: Mutex<u64>,
-    changed: Condvar,
-}
-
-impl Bell {
-    pub(super) fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.changed.notify_all();
-    }
-
-    fn count(&self) -> u64 {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until it has rung more often than this; tells whether it has.
-    fn wait(&self, count: u64, until: Option<Instant>) -> bool {
-        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        while *rung == count {
-            rung = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => self.changed.wait(rung).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return false,
-                Some(left) => self.changed.wait_timeout(rung, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-        }
-        true
-    }
 }
 
 impl<S: PageStore> Db<S> {
@@ -264,7 +229,7 @@ impl<S: PageStore> Watch<'_, S> {
             WatchScope::Box(bbox) => {
                 let has_forks = root.counts.forks > 0;
                 let seen = has_forks.then(HashSet::new);
-                Present::Box { query: Box::new(Query::new(store, root, bbox)), seen }
+                Present::Box { query: Box::new(Query::new(store, root, Some(bbox))), seen }
             }
             // All is what differs from nothing.
             WatchScope::Database | WatchScope::Element(_) => {
@@ -273,6 +238,51 @@ impl<S: PageStore> Watch<'_, S> {
             }
         });
         Ok(self)
+    }
+
+    /// Begins at an earlier root, and tells first of what has changed since. Costs the record of that root.
+    /// To be called before the first change is taken, and before [`with_present`](Self::with_present), which
+    /// then tells of what was there at that root.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use osmdb::WatchScope;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let told = db.root();
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let mut watch = db.watch(WatchScope::Database)?.since(told)?;
+    /// let update = watch.next_within(Duration::ZERO)?;
+    /// assert_eq!(update.map(|update| update.element), Some(node));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Db::at`].
+    pub fn since(mut self, root: Cid) -> Result<Self, Error> {
+        let pin = self.db.store().pins().pin(root);
+        self.told = Told { snapshot: self.db.at(root)?, _pin: Some(pin) };
+        Ok(self)
+    }
+
+    /// Returns the root that all was told of when [`next_within`](Self::next_within) has returned `None`: who
+    /// goes on [`since`](Self::since) this root misses nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use osmdb::WatchScope;
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let mut watch = db.watch(WatchScope::Database)?;
+    /// assert_eq!(watch.root(), db.root());
+    /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// while watch.next_within(Duration::ZERO)?.is_some() {}
+    /// assert_eq!(watch.root(), db.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn root(&self) -> Cid {
+        self.told.snapshot.root().cid()
     }
 
     /// Returns the next change; `None` if there was none for so long. With [`Duration::ZERO`] it only looks.
@@ -315,8 +325,10 @@ impl<S: PageStore> Watch<'_, S> {
                 self.tell_what_is_there()?;
                 continue;
             }
-            if self.delta.is_some() {
-                self.tell_what_changed()?;
+            if let Some(delta) = &mut self.delta {
+                if !delta.tell(&self.told, &self.windows, &mut self.ready)? {
+                    self.delta = None;
+                }
                 continue;
             }
             let count = self.db.bell.count();
@@ -330,39 +342,30 @@ impl<S: PageStore> Watch<'_, S> {
             let before = std::mem::replace(&mut self.told, now);
             let heads =
                 self.compare(before.snapshot.root().trees.heads, self.told.snapshot.root().trees.heads)?;
-            let places = match self.scope {
-                WatchScope::Box(_) => Some(Diff::new(
-                    before.snapshot.root().trees.spatial,
-                    self.told.snapshot.root().trees.spatial,
-                )?),
-                _ => None,
-            };
-            self.delta = Some(Delta { before, heads: Some(heads), places, seen: HashSet::new() });
+            self.delta = Some(Delta::new(before, &self.told, heads, self.scope)?);
         }
     }
 
     /// Compares heads, as far as they belong to what is watched.
-    fn compare(&self, before: Tree, after: Tree) -> Result<Diff, Error> {
-        let diff = Diff::new(before, after)?;
+    fn compare(&self, before: Tree, after: Tree) -> Result<Compare, Error> {
+        let compare = Compare::of_heads(before, after)?;
         Ok(match self.scope {
-            WatchScope::Element(element) => diff.within(KeyRange::point(&keys::element(element))),
-            _ => diff,
+            WatchScope::Element(element) => compare.within(element),
+            _ => compare,
         })
     }
 
     fn tell_what_is_there(&mut self) -> Result<(), Error> {
         let store = self.db.store();
         match &mut self.present {
-            Some(Present::Heads(diff)) => {
-                let Some(change) = diff.step(store)?.complete()? else {
-                    self.present = None;
-                    return Ok(());
-                };
-                let (element, _, heads) = heads_of(store, change)?;
-                if is_live(&heads) {
-                    self.ready.push_back(Update { element, what: What::Present, heads });
+            Some(Present::Heads(compare)) => match compare.step(store)?.complete()? {
+                Some(Difference { element, after: heads, .. }) => {
+                    if is_live(&heads) {
+                        self.ready.push_back(Update { element, what: What::Present, heads });
+                    }
                 }
-            }
+                None => self.present = None,
+            },
             Some(Present::Box { query, seen }) => {
                 let mut elements = BTreeSet::new();
                 for feature in query.by_ref().take(CHUNK) {
@@ -385,102 +388,6 @@ impl<S: PageStore> Watch<'_, S> {
         }
         Ok(())
     }
-
-    fn tell_what_changed(&mut self) -> Result<(), Error> {
-        let store = self.db.store();
-        let Some(delta) = &mut self.delta else { return Ok(()) };
-        let after = &self.told.snapshot;
-        if let Some(heads) = &mut delta.heads {
-            let mut changes = Vec::new();
-            while changes.len() < CHUNK
-                && let Some(change) = heads.step(store)?.complete()?
-            {
-                changes.push(heads_of(store, change)?);
-            }
-            if changes.is_empty() {
-                delta.heads = None;
-            } else if self.windows.is_empty() {
-                for (element, before, heads) in changes {
-                    let (was, is) = (is_live(&before), is_live(&heads));
-                    if was || is {
-                        let what = became(was, is, before.len(), heads.len());
-                        self.ready.push_back(Update { element, what, heads });
-                    }
-                }
-            } else {
-                let elements: BTreeSet<ElementId> = changes.iter().map(|(element, ..)| *element).collect();
-                let was = touching(&delta.before.snapshot, &elements, &self.windows)?;
-                let is = touching(after, &elements, &self.windows)?;
-                for (element, before, heads) in changes {
-                    let (was, is) = (was.contains(&element), is.contains(&element));
-                    if was || is {
-                        let what = became(was, is, before.len(), heads.len());
-                        self.ready.push_back(Update { element, what, heads });
-                    }
-                }
-            }
-            return Ok(());
-        }
-        let Some(places) = &mut delta.places else {
-            self.delta = None;
-            return Ok(());
-        };
-        let mut moved = BTreeSet::new();
-        let mut named = BTreeSet::new();
-        while moved.len() + named.len() < CHUNK {
-            let Some(change) = places.step(store)?.complete()? else {
-                delta.places = None;
-                break;
-            };
-            if !spatial::may_touch(&change.key, &self.windows) {
-                continue;
-            }
-            let parse = |value: Option<Value>| match value {
-                Some(value) => {
-                    let value = read(store, value)?;
-                    spatial::parse(&change.key, &value).map(Some).map_err(super::places::damaged(&change.key))
-                }
-                None => Ok(None),
-            };
-            let (left, right) = (parse(change.left)?, parse(change.right)?);
-            let is_here = |located: &&spatial::Located| {
-                self.windows.iter().any(|window| window.meets(&located.geometry))
-            };
-            let here = |pair: &Option<spatial::SpatialPair>| -> Vec<spatial::Located> {
-                pair.iter().flat_map(|pair| &pair.features).filter(is_here).cloned().collect()
-            };
-            let is_moved = here(&left) != here(&right);
-            for pair in [left, right].into_iter().flatten() {
-                named.extend(pair.relations.into_iter().map(ElementId::relation));
-                moved.extend(is_moved.then_some(pair.element));
-            }
-        }
-        let mut elements: BTreeSet<ElementId> = moved.union(&named).copied().collect();
-        if delta.seen.len() > REMEMBERED {
-            delta.seen.clear();
-        }
-        elements.retain(|element| delta.seen.insert(*element));
-        let was = touching(&delta.before.snapshot, &elements, &self.windows)?;
-        let is = touching(after, &elements, &self.windows)?;
-        elements.retain(|element| was.contains(element) || is.contains(element));
-        let values = |snapshot: &Snapshot<&S>| -> Result<BTreeMap<ElementId, bytes::Bytes>, Error> {
-            snapshot.heads_of(elements.iter().copied()).collect()
-        };
-        let before = values(&delta.before.snapshot)?;
-        for (element, value) in values(after)? {
-            // Elements with other heads were told of already.
-            if before.get(&element) != Some(&value) {
-                continue;
-            }
-            let (was, is) = (was.contains(&element), is.contains(&element));
-            if was != is || moved.contains(&element) {
-                let heads = decode(element, &value)?;
-                let what = became(was, is, heads.len(), heads.len());
-                self.ready.push_back(Update { element, what, heads });
-            }
-        }
-        Ok(())
-    }
 }
 
 impl<S: PageStore> Iterator for Watch<'_, S> {
@@ -494,7 +401,7 @@ impl<S: PageStore> Iterator for Watch<'_, S> {
 /// What was there when the watch began, as far as it was not told of.
 #[derive(Debug)]
 enum Present<'a, S> {
-    Heads(Box<Diff>),
+    Heads(Box<Compare>),
     /// Only forks come twice.
     Box {
         query: Box<Query<&'a S>>,
@@ -502,94 +409,6 @@ enum Present<'a, S> {
     },
 }
 
-/// What differs between two roots, as far as it was not told of.
-#[derive(Debug)]
-struct Delta<'a, S> {
-    before: Told<'a, S>,
-    /// First the elements with other heads.
-    heads: Option<Diff>,
-    /// Then, for a box, those with the same heads in another place.
-    places: Option<Diff>,
-    seen: HashSet<ElementId>,
-}
-
-fn became(was: bool, is: bool, heads_before: usize, heads: usize) -> What {
-    match (was, is) {
-        _ if is && heads > 1 && heads_before < 2 => What::Forked,
-        (false, true) => What::Added,
-        (true, false) => What::Removed,
-        _ => What::Updated,
-    }
-}
-
 fn is_live(heads: &[Head]) -> bool {
     heads.iter().any(|head| head.entry.payload.is_some())
-}
-
-fn decode(element: ElementId, value: &[u8]) -> Result<Vec<Head>, Error> {
-    let heads = Known::decode_heads(element, value).map_err(Error::entry(element))?;
-    Ok(heads.into_iter().map(Head::from).collect())
-}
-
-/// Reads the heads before and after a change of them.
-fn heads_of<S: PageStore>(store: &S, change: Change) -> Result<(ElementId, Vec<Head>, Vec<Head>), Error> {
-    let element = keys::parse_element(&change.key).ok_or(Error::Key { tree: "heads" })?;
-    let heads = |value: Option<Value>| match value {
-        Some(value) => decode(element, &read(store, value)?),
-        None => Ok(Vec::new()),
-    };
-    Ok((element, heads(change.left)?, heads(change.right)?))
-}
-
-/// Returns which of some elements a query for these windows finds.
-fn touching<S: PageStore>(
-    snapshot: &Snapshot<&S>,
-    elements: &BTreeSet<ElementId>,
-    windows: &[Window],
-) -> Result<BTreeSet<ElementId>, Error> {
-    let mut found = BTreeSet::new();
-    let is_somewhere = |element: &&ElementId| matches!(element.kind, Kind::Node | Kind::Way);
-    let places: Vec<ElementId> = elements.iter().filter(is_somewhere).copied().collect();
-    find_places(snapshot, &places, windows, &mut found)?;
-    let relations = elements.iter().filter(|element| element.kind == Kind::Relation).copied();
-    for pair in snapshot.heads_of(relations) {
-        let (relation, value) = pair?;
-        let mut members: Vec<ElementId> = Vec::new();
-        for head in decode(relation, &value)? {
-            members.extend(
-                head.entry
-                    .payload
-                    .iter()
-                    .flat_map(Payload::references)
-                    .filter(|member| is_somewhere(&member)),
-            );
-        }
-        members.sort_unstable();
-        members.dedup();
-        for members in members.chunks(MEMBERS) {
-            let mut here = BTreeSet::new();
-            find_places(snapshot, members, windows, &mut here)?;
-            if !here.is_empty() {
-                found.insert(relation);
-                break;
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn find_places<S: PageStore>(
-    snapshot: &Snapshot<&S>,
-    elements: &[ElementId],
-    windows: &[Window],
-    found: &mut BTreeSet<ElementId>,
-) -> Result<(), Error> {
-    for (key, value) in spatial_pairs(snapshot, elements)? {
-        let pair = spatial::parse(&key, &value).map_err(super::places::damaged(&key))?;
-        let mut geometries = pair.features.iter().map(|located| &located.geometry);
-        if geometries.any(|geometry| windows.iter().any(|window| window.meets(geometry))) {
-            found.insert(pair.element);
-        }
-    }
-    Ok(())
 }

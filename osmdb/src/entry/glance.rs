@@ -15,7 +15,7 @@ pub(crate) enum Glance<'a> {
     Node(Coord, usize),
     /// The way's nodes, and what follows them.
     Way(Refs<'a>),
-    /// A relation's members.
+    /// A relation's members, and what follows them.
     Relation(Members<'a>),
     /// A group of edits.
     Changeset,
@@ -63,7 +63,7 @@ pub(crate) fn payload_end(kind: Kind, body: &[u8]) -> Result<usize, EntryError> 
         }
         Glance::Relation(mut members) => {
             while members.next()?.is_some() {}
-            members.reader.position()
+            members.position()
         }
         // Few and small: read as what they are.
         Glance::Changeset => {
@@ -137,5 +137,10 @@ impl Members<'_> {
         let element = ElementId::new(kind, read_id(&mut self.reader)?);
         self.reader.text()?;
         Ok(Some(element))
+    }
+
+    /// Returns where the tags begin in the body, when all members were taken.
+    pub(crate) const fn position(&self) -> usize {
+        self.reader.position()
     }
 }

@@ -13,9 +13,9 @@ use std::str::FromStr;
 
 pub use self::codec::EntryError;
 pub(crate) use self::codec::{live_entries, live_payloads, put_tags, read_tags, single_coord};
-pub(crate) use self::glance::{Encoded, Glance, Refs, glance, is_deleted, payload_end};
+pub(crate) use self::glance::{Encoded, Glance, Members, Refs, glance, is_deleted, payload_end};
 pub(crate) use self::lineage::{Lineage, lineage};
-pub(crate) use self::order::{Fresh, Known, ONE_HEAD, only_head, shown, superseded};
+pub(crate) use self::order::{Fresh, Known, ONE_HEAD, only_head, shown, shown_of, superseded};
 pub use self::sign::{Author, DeviceKey, ParseAuthorError, Signature, SignatureError, Signed};
 use crate::model::{ElementId, Payload};
 

@@ -201,10 +201,17 @@ pub(crate) fn superseded(entries: &[Known]) -> Vec<bool> {
     entries.iter().map(is_superseded).collect()
 }
 
+/// Returns the content of the live head that a map shows.
+pub(crate) fn shown(heads: &[Known]) -> Option<&Payload> {
+    shown_of(heads, |known| (known.version, &known.entry))?.entry.payload.as_ref()
+}
+
 /// Returns the live head that a map shows where there are several: the latest, then the one with
 /// the greatest version.
-pub(crate) fn shown(heads: &[Known]) -> Option<&Payload> {
-    let live = heads.iter().filter_map(|known| Some((known, known.entry.payload.as_ref()?)));
-    let latest = live.max_by_key(|(known, _)| (known.entry.timestamp(), known.version));
-    latest.map(|(_, payload)| payload)
+pub(crate) fn shown_of<T>(heads: &[T], parts: impl Fn(&T) -> (Version, &Entry)) -> Option<&T> {
+    let live = heads.iter().filter(|head| parts(head).1.payload.is_some());
+    live.max_by_key(|head| {
+        let (version, entry) = parts(head);
+        (entry.timestamp(), version)
+    })
 }

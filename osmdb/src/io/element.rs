@@ -99,9 +99,51 @@ pub(super) fn at(kind: Kind, id: i64) -> impl Fn(ElementProblem) -> Problem {
     move |problem| Problem::Element { kind, id, problem }
 }
 
+/// Which ids are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Ids {
+    #[default]
+    Positive,
+    /// Also those below 0, which stand for new elements: see [`placeholder`].
+    Placeholders,
+}
+
+impl Ids {
+    fn read(self, id: i64) -> Option<u64> {
+        match self {
+            Self::Positive => u64::try_from(id).ok().filter(|id| *id > 0),
+            Self::Placeholders => Some(id.cast_unsigned()).filter(|id| *id > 0),
+        }
+    }
+
+    /// Names an element, if its id is one.
+    pub(super) fn element(self, kind: Kind, id: i64) -> Result<ElementId, ElementProblem> {
+        self.read(id).map(|id| ElementId::new(kind, id)).ok_or(ElementProblem::Id)
+    }
+
+    /// Checks an id that refers to another element.
+    pub(super) fn reference(self, kind: Kind, id: i64) -> Result<u64, ElementProblem> {
+        self.read(id).ok_or(ElementProblem::Reference { kind, id })
+    }
+}
+
+/// Returns the id below 0 that a reader [of placeholders](super::Reader::with_placeholders) has read; `None`
+/// for the id of an element.
+///
+/// ```
+/// use osmdb::io::placeholder;
+/// assert_eq!(placeholder((-5i64).cast_unsigned()), Some(-5));
+/// assert_eq!(placeholder(osmdb::MAX_ID), None);
+/// ```
+#[must_use]
+pub const fn placeholder(id: u64) -> Option<i64> {
+    let id = id.cast_signed();
+    if id < 0 { Some(id) } else { None }
+}
+
 /// Names an element, if its id is one.
 pub(super) fn element_id(kind: Kind, id: i64) -> Result<ElementId, ElementProblem> {
-    positive_id(id).map(|id| ElementId::new(kind, id)).ok_or(ElementProblem::Id)
+    Ids::Positive.element(kind, id)
 }
 
 /// Puts an entry together.
@@ -115,11 +157,7 @@ pub(super) fn entry(
 
 /// Checks an id that refers to another element.
 pub(super) fn reference(kind: Kind, id: i64) -> Result<u64, ElementProblem> {
-    positive_id(id).ok_or(ElementProblem::Reference { kind, id })
-}
-
-fn positive_id(id: i64) -> Option<u64> {
-    u64::try_from(id).ok().filter(|id| *id > 0)
+    Ids::Positive.reference(kind, id)
 }
 
 /// Checks how many of something there are.
@@ -180,5 +218,10 @@ mod tests {
         assert_eq!(element_id(Kind::Way, i64::MIN), Err(ElementProblem::Id));
         assert_eq!(element_id(Kind::Way, i64::MAX).unwrap().id, crate::MAX_ID);
         assert!(reference(Kind::Node, -1).is_err());
+        assert_eq!(Ids::Placeholders.element(Kind::Way, 0), Err(ElementProblem::Id));
+        for id in [-1, -77, i64::MIN, 1, i64::MAX] {
+            let read = Ids::Placeholders.reference(Kind::Node, id).unwrap();
+            assert_eq!(placeholder(read), Some(id).filter(|id| *id < 0));
+        }
     }
 }

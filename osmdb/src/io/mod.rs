@@ -44,7 +44,8 @@
 //! says where and why in one sentence. (A PBF file has no mark for its end: one that was cut off exactly
 //! between two blobs reads as a whole one.)
 //!
-//! Some attributes say nothing of the map and are passed over: the `action` of an editor's file, the
+//! Some attributes say nothing of the map and are passed over: the `action` of an editor's file (but see
+//! [`Reader::with_placeholders`]), the
 //! bounding boxes and centres of query services, changesets, and every tag that is not OSM's.
 
 mod detect;
@@ -60,6 +61,7 @@ mod xml;
 
 pub use element::{
     MAX_BLOCK_TEXT_BYTES, MAX_ELEMENT_MEMBERS, MAX_ELEMENT_REFS, MAX_ELEMENT_TAGS, MAX_ELEMENT_TEXT_BYTES,
+    placeholder,
 };
 pub use error::{Compression, ElementProblem, PbfProblem, Place, Problem, ReadError, XmlProblem};
 pub use packed::MAX_ZSTD_WINDOW_BYTES;
@@ -67,5 +69,4 @@ pub use pbf::{MAX_BLOB_BYTES, MAX_BLOB_HEADER_BYTES, MAX_BLOCK_ELEMENTS};
 pub(crate) use raw::Raw;
 pub use reader::Reader;
 pub use write::{Action, FileFormat, Unwritable, WholeFile, WriteError, WriteProblem, Writer};
-pub(crate) use xml::parse_timestamp;
 pub use xml::{MAX_XML_ATTRIBUTES, MAX_XML_DEPTH, MAX_XML_EVENT_BYTES};

@@ -94,6 +94,32 @@ impl Reader {
         Ok(Self { path, total, position, decoder: Some(decoder) })
     }
 
+    /// Reads the XML of editors too. They give ids below 0 to elements that are new: read as
+    /// `id.cast_unsigned()`, which no element of a database has, and [`placeholder`](super::placeholder) gives
+    /// back what stood there. And with `action="delete"` they mark what is to be deleted. To be called before
+    /// the first entry is taken; PBF files are read as without.
+    ///
+    /// Such entries are not to be imported or written: first give each new element an id
+    /// ([`Db::new_id`](crate::Db::new_id)), and those that name it too.
+    ///
+    /// ```
+    /// use osmdb::io::{Reader, placeholder};
+    /// let text = b"<osm><way id='-3'><nd ref='-2'/></way><node id='8' action='delete'/></osm>";
+    /// let mut reader = Reader::from_source("a buffer", 74, &text[..])?.with_placeholders();
+    /// let way = reader.next().unwrap()?;
+    /// assert_eq!(placeholder(way.element.id), Some(-3));
+    /// let node = reader.next().unwrap()?;
+    /// assert_eq!((placeholder(node.element.id), node.payload), (None, None));
+    /// # Ok::<(), osmdb::io::ReadError>(())
+    /// ```
+    #[must_use]
+    pub fn with_placeholders(mut self) -> Self {
+        if let Some(Decoder::Xml(xml)) = &mut self.decoder {
+            xml.read_placeholders();
+        }
+        self
+    }
+
     /// Returns how many bytes of the file are read so far, packed as they are.
     ///
     /// ```

@@ -232,12 +232,6 @@ pub enum BBoxError {
 }
 
 impl BBox {
-    /// The box that everything is in.
-    pub(crate) const GLOBE: Self = Self {
-        south_west: Coord { lat: -MAX_LAT, lon: -MAX_LON },
-        north_east: Coord { lat: MAX_LAT, lon: MAX_LON },
-    };
-
     /// Makes a box from its corners.
     ///
     /// ```

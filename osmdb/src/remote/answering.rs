@@ -15,8 +15,7 @@ use crate::db::query::Find;
 use crate::db::{Feature, Head, Neighbour, Revision};
 use crate::entry::Known;
 use crate::error::Error;
-use crate::filter::Filter;
-use crate::model::{BBox, ElementId};
+use crate::model::ElementId;
 use crate::root::Root;
 
 /// A part of an answer.
@@ -74,12 +73,12 @@ impl Answering {
             Ask::Version(element, version) => Phase::Version(FindVersion::new(trees, *element, *version)),
             Ask::History(element) => Phase::History(FindHistory::new(trees, *element)),
             Ask::Refs(element) => Phase::Refs(FindRefs::new(trees, *element)),
-            Ask::Query(bbox, filter) => Phase::Find(Box::new(Find::whole(trees, *bbox, filter.clone()))),
-            Ask::Search(filter) => Phase::Find(Box::new(search(root, filter))),
-            Ask::Count(bbox, filter) => Phase::Count(Box::new(Count::new(root, *bbox, filter.clone()))),
+            Ask::Query(bbox, filter) => Phase::Find(Box::new(Find::whole(root, Some(*bbox), filter.clone()))),
+            Ask::Search(filter) => Phase::Find(Box::new(Find::whole(root, None, filter.clone()))),
+            Ask::Count(bbox, filter) => Phase::Count(Box::new(Count::new(root, Some(*bbox), filter.clone()))),
             Ask::Map(bbox) => Phase::Map(Box::new(FindMap::new(trees, *bbox)), root.clone()),
             Ask::Nearest(AskNearest { from, filter, within, at_most }) => {
-                let mut find = FindNearest::new(trees, *from, filter.clone());
+                let mut find = FindNearest::new(root, *from, filter.clone());
                 if let Some(metres) = within {
                     find.within(f64::from(*metres));
                 }
@@ -187,9 +186,4 @@ fn heads_of_map(find: &FindMap, root: &Root) -> HeadsOf {
     let ways = find.ways.iter().map(|(way, _)| *way);
     let relations = find.relations.iter().copied().map(ElementId::relation);
     HeadsOf::new(root.trees.heads, nodes.chain(ways).chain(relations))
-}
-
-/// Looks for a filter everywhere.
-fn search(root: &Root, filter: &Filter) -> Find {
-    Find::whole(&root.trees, BBox::GLOBE, filter.clone())
 }

@@ -600,7 +600,7 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
         Answers::new(self, ask, Answer::neighbour)
     }
 
-    /// Finds what passes a filter, anywhere, as a [query](Self::query) for the whole globe does.
+    /// Finds what passes a filter, anywhere: see [`Snapshot::find`](crate::Snapshot::find).
     ///
     /// ```
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {

@@ -189,7 +189,7 @@ proptest! {
                 prop_assert_eq!(answers, expected.collect::<Vec<_>>());
             }
             Ask::Search(filter) => {
-                let expected = snapshot.query(BBox::GLOBE).filter(&filter);
+                let expected = snapshot.find(&filter);
                 prop_assert_eq!(features(answers), expected.collect::<Result<Vec<_>, _>>().unwrap());
             }
             Ask::Trees(_) => {

@@ -1,10 +1,11 @@
-//! What follows from the heads of some elements: their pairs in the spatial tree.
+//! What follows from the heads of some elements: their pairs in the spatial tree and in the tags tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prolly::PageSource;
 
 use super::spatial::{self, Geometry, KEY_BYTES, Located};
+use super::tags::Texts;
 use crate::db::Snapshot;
 use crate::entry::{Known, live_payloads, shown, single_coord};
 use crate::error::Error;
@@ -47,12 +48,23 @@ pub(crate) fn shown_coord(element: ElementId, value: &[u8]) -> Result<Option<Coo
     })
 }
 
-/// Returns the pairs that some nodes and ways, given in order, have in the spatial tree.
-pub(crate) fn spatial_pairs<S: PageSource>(
+/// What some elements have in the trees that are about places and tags.
+#[derive(Debug, Default)]
+pub(crate) struct Derived {
+    /// Pairs of the spatial tree.
+    pub(crate) spatial: BTreeMap<[u8; KEY_BYTES], Vec<u8>>,
+    /// Keys of the tags tree.
+    pub(crate) tags: BTreeSet<Vec<u8>>,
+}
+
+/// Returns what some nodes, ways and relations, given in order, have in the spatial tree and in the tags tree.
+pub(crate) fn derived<S: PageSource>(
     snapshot: &Snapshot<S>,
     elements: &[ElementId],
-) -> Result<BTreeMap<[u8; KEY_BYTES], Vec<u8>>, Error> {
-    let named = Named::of(snapshot, elements)?;
+) -> Result<Derived, Error> {
+    let texts = Texts::of(&snapshot.root().trees.tags.config);
+    let relations = elements.partition_point(|element| element.kind < Kind::Relation);
+    let named = Named::of(snapshot, elements.get(..relations).unwrap_or_default())?;
     let mut heads = Vec::with_capacity(elements.len());
     let mut refs = Vec::new();
     for head in snapshot.heads_of(elements.iter().copied()) {
@@ -70,22 +82,24 @@ pub(crate) fn spatial_pairs<S: PageSource>(
         heads.push((element, payloads));
     }
     let places = Places::of(snapshot, refs)?;
-    let mut pairs = BTreeMap::new();
+    let mut derived = Derived::default();
     for (element, payloads) in heads {
         let relations = named.relations(element);
         let mut features: BTreeMap<[u8; KEY_BYTES], Vec<Located>> = BTreeMap::new();
         for payload in payloads {
             let Some(located) = locate(payload, named.in_way(element), &places) else { continue };
-            if let Some(key) = spatial::key(element, &located.geometry) {
+            let key = spatial::key(element, &located.geometry);
+            derived.tags.extend(texts.keys(&located.tags, &key));
+            if located.geometry != Geometry::Members {
                 features.entry(key).or_default().push(located);
             }
         }
-        pairs.extend(features.into_iter().map(|(key, located)| {
+        derived.spatial.extend(features.into_iter().map(|(key, located)| {
             let value = spatial::value(&relations, &located);
             (key, value)
         }));
     }
-    Ok(pairs)
+    Ok(derived)
 }
 
 /// Tells whether a node's heads all lack tags, without decoding them: the value of a single untagged
@@ -109,9 +123,10 @@ fn locate(payload: Payload, in_way: bool, places: &Places) -> Option<Located> {
             Some(Located { geometry: Geometry::Point(coord), tags })
         }
         Payload::Way { refs, tags } => {
-            let line: Vec<Coord> = refs.iter().filter_map(|id| places.find(*id)).collect();
-            (!line.is_empty()).then_some(Located { geometry: Geometry::Line(line), tags })
+            let line = refs.iter().filter_map(|id| places.find(*id)).collect();
+            Some(Located { geometry: Geometry::Line(line), tags })
         }
+        Payload::Relation { tags, .. } => Some(Located { geometry: Geometry::Members, tags }),
         _ => None,
     }
 }

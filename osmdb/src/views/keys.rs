@@ -7,6 +7,7 @@
 //! | spatial | size class (1), geohash (8), extent (2), kind, id | see `spatial` |
 //! | refs | target kind, id, source kind, id | nothing |
 //! | changes | changeset (8), kind, id, version | nothing |
+//! | tags | a tag's key, 0, its value, 0 (see `tags`), and a key of `spatial` | nothing |
 
 use crate::entry::Version;
 use crate::model::{ElementId, Kind, MAX_ID};
@@ -71,8 +72,13 @@ pub(crate) fn references_by(target: ElementId, kind: Kind) -> [u8; ELEMENT_BYTES
     joined(&[&element(target), &[kind.code()]])
 }
 
+/// Returns what the keys of all versions of a changeset begin with.
+pub(crate) const fn changes(changeset: u64) -> [u8; 8] {
+    changeset.to_be_bytes()
+}
+
 pub(crate) fn change(changeset: u64, of: ElementId, version: &Version) -> [u8; CHANGE_BYTES] {
-    joined(&[&changeset.to_be_bytes(), &element(of), version.as_bytes()])
+    joined(&[&changes(changeset), &element(of), version.as_bytes()])
 }
 
 /// Reads a key of the changes tree, all but the changeset that it begins with.

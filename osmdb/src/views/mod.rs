@@ -3,3 +3,4 @@
 pub(crate) mod derive;
 pub(crate) mod keys;
 pub(crate) mod spatial;
+pub(crate) mod tags;

@@ -1,9 +1,9 @@
 //! The spatial tree: what is where, with all that a map needs.
 //!
-//! It holds every live node that has tags or stands alone (is in no way), and every live way of
-//! which a node is known. A way is filed under the lower-left corner of its bounding box and a *size
+//! It holds every live node that has tags or stands alone (is in no way), and every live way. A way is filed under the lower-left corner of its bounding box and a *size
 //! class*, the number of bits that the box's larger side needs: so whatever touches a box has its
-//! corner within one side of it, per class. Nodes and small ways share the class 0.
+//! corner within one side of it, per class. Nodes and small ways share the class 0. A way none of whose nodes
+//! is known is *nowhere*: it has the class 255, which no box looks at, and zeros for its place.
 //!
 //! Key: class (1 byte), geohash of the corner (8), extent (2), kind, id. A node's place is read back
 //! from it. The extent is the width and the height of the box, each as the upper 8 of the bits that the
@@ -27,8 +27,17 @@ const SMALL_BITS: u32 = 14;
 /// The greatest class, each being one bit wider than the one before: a way around the globe needs 32.
 const MAX_CLASS: u8 = 18;
 
+/// The class of what is nowhere.
+const NOWHERE: u8 = u8::MAX;
+
 /// A query uses at most this many key ranges for each size class.
 const RANGES_PER_CLASS: usize = 24;
+
+/// Nearly all ways are of this class or a smaller one: their sides have at most 730 m.
+const ROUGH_CLASS: u8 = 2;
+
+/// So many ranges for each of these classes say roughly how much there is in a box.
+const ROUGH_RANGES: usize = 4;
 
 /// The bytes of a spatial key.
 pub(crate) const KEY_BYTES: usize = ELEMENT_AT + ELEMENT_BYTES;
@@ -60,7 +69,8 @@ pub(crate) const ELEMENT_AT: usize = 1 + 8 + 2;
 pub enum Geometry {
     /// The place of a node.
     Point(Coord),
-    /// The known places of a way's nodes, in order. Never empty; a clipped way may have one.
+    /// The known places of a way's nodes, in order. A clipped way may have one; empty only if
+    /// [`Snapshot::find`](crate::Snapshot::find) found a way none of whose nodes is known.
     Line(Vec<Coord>),
     /// A relation is where its members are.
     Members,
@@ -94,8 +104,12 @@ fn longest_extent(class: u8, extent: u8) -> i64 {
     ((i64::from(extent) + 1) << (SMALL_BITS + u32::from(class) - u8::BITS)) - 1
 }
 
-/// Tells whether what is filed under a key may touch one of these windows. Certain only if not.
+/// Tells whether what is filed under a key may touch one of these windows. Certain only if not. No windows are
+/// everywhere, and nowhere too.
 pub(crate) fn may_touch(key: &[u8], windows: &[Window]) -> bool {
+    if windows.is_empty() {
+        return true;
+    }
     let Some((&[class], rest)) = key.split_first_chunk::<1>() else { return true };
     let (Some((hash, rest)), true) = (rest.split_first_chunk::<8>(), class <= MAX_CLASS) else { return true };
     let Some((&[width, height], _)) = rest.split_first_chunk::<2>() else { return true };
@@ -112,6 +126,9 @@ pub(crate) fn may_touch(key: &[u8], windows: &[Window]) -> bool {
 /// Tells whether what is filed under a key touches one of these windows for certain: it is the place of a
 /// node in it, or its whole box is. Unsure if not.
 pub(crate) fn surely_touches(key: &[u8], windows: &[Window]) -> bool {
+    if windows.is_empty() {
+        return true;
+    }
     let Some((&[class], rest)) = key.split_first_chunk::<1>() else { return false };
     let (Some((hash, rest)), true) = (rest.split_first_chunk::<8>(), class <= MAX_CLASS) else {
         return false;
@@ -173,23 +190,33 @@ pub(crate) fn has_place_in(value: &[u8], windows: &[Window]) -> Result<bool, Ent
     Ok(false)
 }
 
-/// Returns the key under which a feature is filed. `None`: it is nowhere.
-pub(crate) fn key(of: ElementId, geometry: &Geometry) -> Option<[u8; KEY_BYTES]> {
+/// Returns the key under which a feature is filed.
+pub(crate) fn key(of: ElementId, geometry: &Geometry) -> [u8; KEY_BYTES] {
     match geometry {
         Geometry::Point(coord) => key_around(of, &[*coord]),
         Geometry::Line(line) => key_around(of, line),
-        Geometry::Members => None,
+        Geometry::Members => nowhere(of),
     }
 }
 
-/// Returns the key under which something at these places is filed. `None`: there are none.
-pub(crate) fn key_around(of: ElementId, coords: &[Coord]) -> Option<[u8; KEY_BYTES]> {
-    let window = Window::around(coords)?;
+/// Returns the key of something without a place: the class 255 and zeros.
+pub(crate) fn nowhere(of: ElementId) -> [u8; KEY_BYTES] {
+    keys::joined(&[&[NOWHERE], &[0; ELEMENT_AT - 1], &keys::element(of)])
+}
+
+/// Returns what the keys of all elements of a kind without a place begin with.
+pub(crate) fn nowhere_of(kind: Kind) -> [u8; ELEMENT_AT + 1] {
+    keys::joined(&[&[NOWHERE], &[0; ELEMENT_AT - 1], &[kind.code()]])
+}
+
+/// Returns the key under which something at these places is filed.
+pub(crate) fn key_around(of: ElementId, coords: &[Coord]) -> [u8; KEY_BYTES] {
+    let Some(window) = Window::around(coords) else { return nowhere(of) };
     let class = class_of(&window);
     let corner = Cell::of(window.west, window.south).hash();
     let width = extent(class, window.east.abs_diff(window.west));
     let height = extent(class, window.north.abs_diff(window.south));
-    Some(keys::joined(&[&[class], &corner.to_be_bytes(), &[width, height], &keys::element(of)]))
+    keys::joined(&[&[class], &corner.to_be_bytes(), &[width, height], &keys::element(of)])
 }
 
 /// Returns the value for the features at one key, and the relations that name the element.
@@ -297,17 +324,23 @@ fn read_line(reader: &mut Reader<'_>) -> Result<Vec<Coord>, EntryError> {
 /// Returns the key ranges (first and last key prefix) under which everything lies that can touch a
 /// window.
 pub(crate) fn ranges(window: &Window) -> Vec<prolly::KeyRange> {
-    (0..=MAX_CLASS).flat_map(|class| class_ranges(window, class)).collect()
+    (0..=MAX_CLASS).flat_map(|class| class_ranges(window, class, RANGES_PER_CLASS)).collect()
 }
 
-fn class_ranges(window: &Window, class: u8) -> impl Iterator<Item = prolly::KeyRange> {
+/// Returns a few ranges under which nearly all lies that can touch a window, and more: to reckon how much
+/// that is. They do not overlap.
+pub(crate) fn rough_ranges(window: &Window) -> Vec<prolly::KeyRange> {
+    (0..=ROUGH_CLASS).flat_map(|class| class_ranges(window, class, ROUGH_RANGES)).collect()
+}
+
+fn class_ranges(window: &Window, class: u8, most: usize) -> impl Iterator<Item = prolly::KeyRange> {
     let back = |value: i32, limit: i32| {
         let least = i64::from(value) - longest_side(class);
         i32::try_from(least).unwrap_or(i32::MIN).max(-limit * crate::model::UNITS_PER_DEGREE)
     };
     let low = Cell::of(back(window.west, 180), back(window.south, 90));
     let high = Cell::of(window.east, window.north);
-    cover(&Rect { low, high }, RANGES_PER_CLASS).into_iter().map(move |(first, last)| {
+    cover(&Rect { low, high }, most).into_iter().map(move |(first, last)| {
         let prefix = |hash: u64| [&[class][..], &hash.to_be_bytes()].concat();
         let to = last.checked_add(1).map_or_else(|| vec![class + 1], prefix);
         prolly::KeyRange { from: prefix(first).into(), to: Some(to.into()) }
@@ -338,7 +371,7 @@ mod tests {
         };
         let node = Located { geometry: Geometry::Point(at(-5, 7)), tags: Tags::new() };
         for (element, located) in [(ElementId::way(3), way), (ElementId::node(9), node)] {
-            let key = key(element, &located.geometry).unwrap();
+            let key = key(element, &located.geometry);
             let pair = parse(&key, &value(&[3, 900], std::slice::from_ref(&located))).unwrap();
             assert_eq!((pair.element, pair.relations, pair.features), (element, vec![3, 900], vec![located]));
         }

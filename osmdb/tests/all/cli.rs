@@ -186,6 +186,7 @@ fn wrong_usage_is_told_apart() {
         let sentence = place.run(["query", "--bbox", bbox]).refused(2);
         assert!(sentence.contains(words), "{sentence}");
     }
+    assert_eq!(place.run(["query"]).refused(2), "say what to look for: give --bbox, --geohash or --filter");
     for element in ["nod/1", "node/0", "node/-1", "node", "node/1x", "node/9223372036854775808", "/"] {
         let sentence = place.run(["get", element]).refused(2);
         assert!(sentence.contains("such as node/123"), "{sentence}");
@@ -194,7 +195,6 @@ fn wrong_usage_is_told_apart() {
         &["improt"][..],
         &["import"],
         &["get"],
-        &["query"],
         &["query", "--bbox", "0,0,1,1", "--format", "xml"],
         &["export"],
         &["export", "map.osm", "--bbox"],
@@ -263,7 +263,7 @@ fn a_database_in_use_is_not_touched() {
     let place = Place::with_map();
     let db = osmdb::Db::open(place.path("osm.db")).unwrap();
     for verb in [&["root"][..], &["import", "map.osm"], &["--db", "new", "merge", "osm.db"]] {
-        let sentence = place.run(verb).refused(1);
+        let sentence = place.run([verb, &["--wait", "0"]].concat()).refused(1);
         assert!(
             sentence.contains("another process has") && sentence.contains("close it first"),
             "{sentence}"

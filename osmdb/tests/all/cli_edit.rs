@@ -1,22 +1,8 @@
 //! The verbs that edit and that keep, as their users run them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use std::io::Write as _;
-use std::process::Stdio;
-
-use crate::program::{Place, Ran};
+use crate::program::Place;
 use serde_json::Value;
-
-/// Runs the program with something on its standard input.
-fn piped(place: &Place, arguments: &[&str], input: &str) -> Ran {
-    let mut command = place.command(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
 
 fn values(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -35,7 +21,7 @@ fn new_elements_name_each_other_by_any_id() {
          {"type": "node", "id": -2, "lat": 1, "lon": 2, "tags": {"name": "Süd"}}]
         {"type": "relation", "id": 5, "members": [{"type": "way", "ref": -3, "role": "outer"}, {"type": "way", "ref": 5}]}
         {"type": "node", "lat": 3, "lon": 3, "tags": {}}"#;
-    let made = values(&piped(&place, &["create", "--json"], input).done());
+    let made = values(&place.feed(&["create", "--json"], input).done());
     assert_eq!(
         made.iter().map(|made| made["given_id"].as_i64()).collect::<Vec<_>>(),
         [Some(-3), Some(-1), Some(-2), Some(5), None]
@@ -58,10 +44,10 @@ fn a_file_of_osm_can_be_put_and_created() {
     let place = Place::with_map();
     let file = "<osm><node id='3' lat='7' lon='8'><tag k='amenity' v='spring'/></node>\
                 <way id='70'><nd ref='3'/><nd ref='1'/></way></osm>";
-    let printed = piped(&place, &["put"], file).done();
+    let printed = place.feed(&["put"], file).done();
     assert!(printed.starts_with("node/3 ") && printed.contains("\nway/70 "), "{printed}");
     assert_eq!(values(&place.run(["get", "node/3"]).done())[0]["tags"]["amenity"], "spring");
-    let made = piped(&place, &["create"], file).done();
+    let made = place.feed(&["create"], file).done();
     let names: Vec<&str> = made.lines().map(|line| line.split(' ').next().unwrap()).collect();
     let way = values(&place.run(["get", names[1]]).done());
     assert_eq!(format!("node/{}", way[0]["nodes"][0]), names[0], "ids of what is all new are placeholders");
@@ -72,8 +58,8 @@ fn what_was_read_and_edited_meanwhile_becomes_a_fork() {
     let place = Place::with_map();
     let ours = place.run(["get", "node/3"]).done().replace("well", "spring");
     let theirs = place.run(["get", "node/3"]).done().replace("well", "pump");
-    piped(&place, &["put"], &ours).done();
-    piped(&place, &["put"], &theirs).done();
+    place.feed(&["put"], &ours).done();
+    place.feed(&["put"], &theirs).done();
     let heads = values(&place.run(["get", "node/3"]).done());
     assert_eq!(heads.len(), 2);
     assert!(place.run(["forks"]).done().contains("node/3"));
@@ -83,7 +69,7 @@ fn what_was_read_and_edited_meanwhile_becomes_a_fork() {
     let heads = values(&place.run(["get", "node/3"]).done());
     assert_eq!((heads.len(), heads[0]["tags"]["amenity"].as_str()), (1, Some("spring")));
     // An old version again, but against all heads: no fork.
-    piped(&place, &["put", "--heads"], &theirs).done();
+    place.feed(&["put", "--heads"], &theirs).done();
     assert_eq!(values(&place.run(["get", "node/3"]).done()).len(), 1);
     let sentence = place.run(["resolve", "node/3", &"0".repeat(64)]).refused(1);
     assert!(sentence.contains("has no version"), "{sentence}");
@@ -94,7 +80,7 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
     let place = Place::with_map();
     let before = root(&place);
     let refused = |verb: &str, input: &str| {
-        let sentence = piped(&place, &[verb], input).refused(1);
+        let sentence = place.feed(&[verb], input).refused(1);
         assert_eq!(root(&place), before, "{sentence}");
         sentence
     };
@@ -125,7 +111,10 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
             "element 2 of the standard input: the id node/1 is there twice",
         ),
         ("<osm><node id='1'/></osm>", "nothing was imported"),
-        ("<osm><node id='1' visible='false'/></osm>", "it is deleted: `osmdb delete` deletes"),
+        (
+            "<osm><node id='1' visible='false'/></osm>",
+            "element 1 of the standard input: it is deleted, and would be new",
+        ),
     ] {
         let sentence = refused("create", input);
         assert!(sentence.contains(expected), "{sentence}");
@@ -141,7 +130,7 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
     assert!(sentence.contains("node/4711 is not in the database"), "{sentence}");
     assert_eq!(root(&place), before);
     let empty = Place::new();
-    piped(&empty, &["create"], "{").refused(1);
+    empty.feed(&["create"], "{").refused(1);
     assert!(empty.names().is_empty(), "no database stays behind");
 }
 
@@ -164,7 +153,7 @@ fn changesets_hold_edits_until_they_are_closed() {
     let id = place.run(["changeset", "open", "comment=the wells = good", "source=survey"]).done();
     let id = id.trim();
     let node = "{\"type\":\"node\",\"lat\":1,\"lon\":2}";
-    piped(&place, &["create", "--changeset", id], node).done();
+    place.feed(&["create", "--changeset", id], node).done();
     place.run(["delete", "--changeset", id, "node/10"]).done();
     place.run(["changeset", "tag", id, "comment=wells"]).done();
     place.run(["changeset", "close", id]).done();
@@ -173,7 +162,7 @@ fn changesets_hold_edits_until_they_are_closed() {
     assert_eq!(shown["bbox"], "-70.2500000,-33.5000000,2.0000000,1.0000000", "what is deleted was somewhere");
     assert!(shown["closed"].as_str().unwrap().ends_with('Z'));
     assert_eq!(place.run(["changes", id]).done().lines().count(), 2);
-    let sentence = piped(&place, &["create", "--changeset", id], node).refused(1);
+    let sentence = place.feed(&["create", "--changeset", id], node).refused(1);
     assert!(sentence.ends_with(&format!("changeset {id} is closed")), "{sentence}");
     let sentence = place.run(["changeset", "close", "77"]).refused(1);
     assert!(sentence.ends_with("there is no changeset 77"), "{sentence}");
@@ -184,7 +173,7 @@ fn changesets_hold_edits_until_they_are_closed() {
 #[test]
 fn authors_have_names_here() {
     let place = Place::with_map();
-    piped(&place, &["create"], "{\"type\":\"node\",\"lat\":1,\"lon\":2}").done();
+    place.feed(&["create"], "{\"type\":\"node\",\"lat\":1,\"lon\":2}").done();
     let author = values(&place.run(["authors", "--json"]).done())[0]["author"].as_str().unwrap().to_owned();
     let printed = place.run(["authors", "--name", &author, "Amina"]).done();
     assert_eq!(printed, format!("{author}         1 version  Amina (this database)\n"));
@@ -196,7 +185,7 @@ fn undo_reflog_and_collection() {
     let place = Place::with_map();
     let imported = root(&place);
     for lat in 1..4 {
-        piped(&place, &["create"], &format!("{{\"type\":\"node\",\"lat\":{lat},\"lon\":2}}")).done();
+        place.feed(&["create"], &format!("{{\"type\":\"node\",\"lat\":{lat},\"lon\":2}}")).done();
     }
     let edited = root(&place);
     let printed = place.run(["undo"]).done();
@@ -221,7 +210,7 @@ fn undo_reflog_and_collection() {
     let sentence = place.run(["undo"]).refused(1);
     assert_eq!(sentence, "there is nothing to undo");
     let elsewhere = Place::with_map();
-    piped(&elsewhere, &["create"], "{\"type\":\"node\",\"lat\":1,\"lon\":2}").done();
+    elsewhere.feed(&["create"], "{\"type\":\"node\",\"lat\":1,\"lon\":2}").done();
     let sentence = place.run(["undo", "--to", root(&elsewhere).trim()]).refused(1);
     assert!(sentence.ends_with("; see `osmdb reflog`"), "{sentence}");
 }

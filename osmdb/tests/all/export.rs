@@ -3,22 +3,9 @@
 
 use std::path::Path;
 
-use crate::program::{Place, real_data};
+use crate::program::{NAMES, Place, real_data};
 use osmdb::io::{Reader, Writer};
 use osmdb::{Coord, Db, ElementId, Entry, Origin, OsmMeta, Payload, Tags};
-
-/// Every name that the program writes.
-const NAMES: [&str; 9] = [
-    "a.osm",
-    "a.osm.gz",
-    "a.osm.bz2",
-    "a.osm.zst",
-    "a.osm.pbf",
-    "a.osc",
-    "a.osc.gz",
-    "a.osc.bz2",
-    "a.osc.zst",
-];
 
 /// The names of the elements in a file, in its order; what is deleted has a `-` in front.
 fn elements(path: &Path) -> Vec<String> {

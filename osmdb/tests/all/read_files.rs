@@ -5,22 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::program::real_data as data;
 use osmdb::io::{ElementProblem, Place, Problem, ReadError, Reader};
 use osmdb::{Entry, Kind, Origin, OsmMeta, Payload};
-
-/// The real data: see its README. Not part of the repository.
-fn data(name: &str) -> Option<PathBuf> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let dir = std::env::var_os("OSMDB_TEST_DATA").map_or_else(default, PathBuf::from);
-    let path = dir.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: {} is not there (OSMDB_TEST_DATA names the folder)", path.display());
-    None
-}
 
 fn read(path: &Path) -> Result<Vec<Entry>, ReadError> {
     Reader::open(path)?.collect()

@@ -5,26 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::program::real_data;
+use crate::program::{NAMES, real_data};
 use osmdb::io::{FileFormat, Reader, Unwritable, WriteProblem, Writer};
 use osmdb::{Coord, EditMeta, ElementId, Entry, Kind, MAX_ID, Member, Origin, OsmMeta, Payload, Tags};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tempfile::TempDir;
-
-/// A name of every format and packing.
-const NAMES: [&str; 9] = [
-    "a.osm",
-    "a.osm.gz",
-    "a.osm.bz2",
-    "a.osm.zst",
-    "a.osm.pbf",
-    "a.osc",
-    "a.osc.gz",
-    "a.osc.bz2",
-    "a.osc.zst",
-];
 
 fn read(path: &Path) -> Vec<Entry> {
     Reader::open(path).unwrap().collect::<Result<_, _>>().unwrap()

@@ -192,6 +192,31 @@ impl FjallStore {
         FjallOptions::default().open_existing(dir)
     }
 
+    /// Returns the number of the last commit of the store in a directory, which grows with every commit.
+    ///
+    /// The store is not opened, and nothing is locked: to be asked again and again by who waits for another
+    /// process to write, and opens the store when it has. Costs reading two small files.
+    ///
+    /// ```
+    /// # use prolly::{Config, FjallStore, PageStore, Tree};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("village");
+    /// let store = FjallStore::open(&dir)?;
+    /// let before = FjallStore::last_commit(&dir)?;
+    /// let tree = Tree::build(&store, Config::default(), [("a", "1")])?;
+    /// store.swap_root("main", None, Some(tree.root))?;
+    /// assert_eq!(FjallStore::last_commit(&dir)?, before + 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotAStore`](StoreError::NotAStore): the directory is something else.
+    /// [`Record`](StoreError::Record) and [`Io`](StoreError::Io): the number cannot be read.
+    pub fn last_commit(dir: impl AsRef<Path>) -> Result<u64, StoreError> {
+        let slot = SlotFile::look(&Directory::slots_of(dir.as_ref())?)?;
+        Ok(slot.ok_or_else(|| StoreError::Record { name: "commits".into() })?.number)
+    }
+
     /// Returns how many bytes of the disk the directory takes: all that is allocated to its files,
     /// the engine's journals included. Costs a look at every file.
     ///

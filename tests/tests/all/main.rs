@@ -15,4 +15,5 @@ mod real_files;
 mod round_trips;
 mod same_file_same_root;
 mod schedules;
+mod sync_schedules;
 mod views_follow;

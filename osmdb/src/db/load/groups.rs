@@ -139,3 +139,8 @@ impl Group<'_> {
         Ok(Resolved { heads, replaced })
     }
 }
+
+/// Returns the record that is sorted for an entry.
+pub(crate) fn record_of(known: &Known) -> Vec<u8> {
+    join(known.encoded().payload_end, &known.body)
+}

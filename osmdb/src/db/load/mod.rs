@@ -3,12 +3,12 @@
 //! Entries are sorted by element, on disk if they are many. One thread walks over them and builds the
 //! log (`heads` and `history`), and sorts and builds `changes`. Another one walks over the ways and
 //! relations for the references; when these are sorted, a third thread builds `refs`, while the second
-//! walks over nodes and ways once more, side by side with the references to them, and sorts and builds
-//! the spatial tree. Entries are looked at as they are encoded and not decoded, unless an element has
+//! walks over all of them once more, side by side with the references to nodes and ways, sorts the pairs of
+//! the spatial tree and of `tags`, and builds both side by side. Entries are looked at as they are encoded and not decoded, unless an element has
 //! several.
 //!
 //! What comes out is what [`apply`](super::apply) makes of the same entries, root for root; it derives
-//! the spatial tree from pages, and this here from streams.
+//! the spatial tree and `tags` from pages, and this here from streams.
 
 mod groups;
 mod log;
@@ -18,6 +18,7 @@ mod records;
 mod reload;
 mod sorter;
 mod spatial;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +28,7 @@ use std::thread::{self, ScopedJoinHandle};
 
 use prolly::{Builder, Config, PageSink, Tree};
 
-pub(crate) use self::groups::{Body, Groups, body_of};
+pub(crate) use self::groups::{Body, Groups, body_of, record_of};
 pub(crate) use self::read::read;
 pub(crate) use self::reload::{is_worth_it, reload};
 use self::sorter::Merge;
@@ -42,7 +43,7 @@ use crate::views::keys::{self, ELEMENT_BYTES, REFERENCE_BYTES};
 /// Entries take at most about so many bytes of memory while they are sorted; more go to files.
 const ENTRIES_BYTES: usize = 64 << 20;
 
-/// So do the keys of each of the refs and changes trees, and the pairs of the spatial tree.
+/// So do the keys of each of the refs, changes and tags trees, and the pairs of the spatial tree.
 const PAIRS_BYTES: usize = 48 << 20;
 
 /// So do the places of nodes.
@@ -90,9 +91,10 @@ pub(crate) fn load<S: PageSink + Sync>(
         let references = Arc::new(references(entries, scratch)?);
         let refs = Arc::clone(&references);
         let refs = scope.spawn(move || build::<S, REFERENCE_BYTES>(store, config, &refs));
-        let spatial = spatial::build(store, config, entries, &references, scratch)?;
+        let (spatial, tags) = spatial::build(store, config, entries, &references, scratch)?;
         let (log, refs) = (joined(log)?, joined(refs)?);
-        let trees = Trees { heads: log.heads, history: log.history, spatial, refs, changes: log.changes };
+        let trees =
+            Trees { heads: log.heads, history: log.history, spatial, refs, changes: log.changes, tags };
         let root = Root { name: empty.name.clone(), trees, counts: log.counts };
         Ok(Applied { root, gained: log.counts.entries, forked: log.forked })
     })

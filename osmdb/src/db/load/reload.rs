@@ -1,5 +1,7 @@
 //! Building a database anew from what it holds and what is new, where that costs less than to change it.
 
+use std::sync::Arc;
+
 use prolly::{KeyRange, PageSink, PageSource};
 
 use super::groups::join;
@@ -24,13 +26,13 @@ pub(crate) const fn is_worth_it(old_entries: u64, new_entries: u64) -> bool {
 pub(crate) fn reload<S>(
     store: &S,
     old: &Snapshot<&S>,
-    new: Sorted<ELEMENT_BYTES>,
+    new: Arc<Sorted<ELEMENT_BYTES>>,
     scratch: &Scratch,
 ) -> Result<Applied, Error>
 where
     S: PageSource + PageSink + Sync,
 {
-    let all = Sorted::Several(vec![heads(old, scratch)?, history(old, scratch)?, new]);
+    let all = Sorted::Several(vec![Arc::new(heads(old, scratch)?), Arc::new(history(old, scratch)?), new]);
     let mut applied = load(store, old.root(), &all, scratch)?;
     applied.gained = applied.gained.saturating_sub(old.root().counts.entries);
     let mut forked = Vec::new();

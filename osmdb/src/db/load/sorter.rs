@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prolly::StoreError;
@@ -20,10 +21,10 @@ use crate::error::Error;
 
 /// When so many runs are on disk, they are merged into one: each takes an open file and a buffer
 /// when they are read.
-const RUNS_MAX: usize = 64;
+pub(super) const RUNS_MAX: usize = 64;
 
 /// The buffer before a file, in bytes.
-const BUFFER_BYTES: usize = 128 << 10;
+pub(super) const BUFFER_BYTES: usize = 128 << 10;
 
 /// A file that is removed when it is dropped.
 #[derive(Debug)]
@@ -189,7 +190,7 @@ pub(crate) enum Sorted<const N: usize> {
     #[allow(private_interfaces)]
     Runs(Vec<Run<N>>),
     /// To be read as one.
-    Several(Vec<Self>),
+    Several(Vec<Arc<Self>>),
 }
 
 impl<const N: usize> Sorted<N> {

@@ -1,10 +1,13 @@
-//! The spatial tree, from nodes, ways and the references to them, side by side.
+//! The spatial tree and the tags tree, from entries and the references to nodes and ways, side by side.
+
+use std::thread;
 
 use prolly::{Config, PageSink, Tree};
 
 use super::places::Places;
-use super::{Groups, Merge, Scratch, Sorted, Sorter};
-use crate::entry::{Encoded, Glance, Known, Refs, glance, shown};
+use super::tags::TagSorter;
+use super::{Groups, Merge, Scratch, Sorted, Sorter, joined};
+use crate::entry::{Encoded, Glance, Known, Members, Refs, glance, shown};
 use crate::error::Error;
 use crate::model::{Coord, ElementId, Kind, Payload};
 use crate::views::keys::{self, ELEMENT_BYTES, REFERENCE_BYTES};
@@ -16,23 +19,24 @@ const TAGS_BYTES: usize = 4 << 20;
 /// The tags of an element that has none.
 const NO_TAGS: [u8; 1] = [0x80];
 
-pub(super) fn build<S: PageSink>(
+pub(super) fn build<S: PageSink + Sync>(
     store: &S,
     config: Config,
     entries: &Sorted<ELEMENT_BYTES>,
     references: &Sorted<REFERENCE_BYTES>,
     scratch: &Scratch,
-) -> Result<Tree, Error> {
+) -> Result<(Tree, Tree), Error> {
     let mut features = Features {
         named: Named::new(references)?,
         places: Places::new(scratch),
         pairs: Sorter::new(scratch, scratch.pairs),
+        tags: TagSorter::new(scratch, scratch.pairs, &config),
         ways: Ways::default(),
         most_wanted: scratch.wanted,
         value: Vec::new(),
     };
     let mut groups = Groups::new(entries)?;
-    while let Some(group) = groups.next()?.filter(|group| group.element.kind <= Kind::Way) {
+    while let Some(group) = groups.next()?.filter(|group| group.element.kind <= Kind::Relation) {
         let element = group.element;
         let (in_way, relations) = features.named.of(element)?;
         if let [body] = group.bodies {
@@ -42,8 +46,12 @@ pub(super) fn build<S: PageSink>(
         }
     }
     features.locate_ways()?;
-    let pairs = features.pairs.finish()?;
-    super::build(store, config, &pairs)
+    let (pairs, tags) = (features.pairs.finish()?, features.tags.finish()?);
+    thread::scope(|scope| {
+        let tags = scope.spawn(move || tags.build(store, config));
+        let spatial = super::build(store, config, &pairs)?;
+        Ok((spatial, joined(tags)?))
+    })
 }
 
 /// What names the elements, which are asked for in order.
@@ -107,6 +115,7 @@ struct Features<'a> {
     named: Named<'a>,
     places: Places,
     pairs: Sorter<KEY_BYTES>,
+    tags: TagSorter,
     ways: Ways,
     most_wanted: usize,
     value: Vec<u8>,
@@ -130,7 +139,8 @@ impl Features<'_> {
                 }
             }
             Glance::Way(refs) => self.await_places(element, relations, refs, head)?,
-            Glance::Deleted | Glance::Relation(_) | Glance::Changeset => {}
+            Glance::Relation(members) => self.add_relation(element, members, head)?,
+            Glance::Deleted | Glance::Changeset => {}
         }
         if self.ways.wanted.len() >= self.most_wanted || self.ways.tags.len() >= TAGS_BYTES {
             self.locate_ways()?;
@@ -160,12 +170,24 @@ impl Features<'_> {
                     }
                 }
                 Glance::Way(refs) => self.await_places(element, relations, refs, head)?,
-                Glance::Deleted | Glance::Relation(_) | Glance::Changeset => {}
+                Glance::Relation(members) => self.add_relation(element, members, head)?,
+                Glance::Deleted | Glance::Changeset => {}
             }
         }
         let mut features: Vec<(&[Coord], &[u8])> =
             points.iter().map(|(coord, tags)| (&coord[..], *tags)).collect();
         self.put(element, relations, &mut features)
+    }
+
+    /// Adds the tags of a relation, which has no place of its own.
+    fn add_relation(
+        &mut self,
+        element: ElementId,
+        mut members: Members<'_>,
+        head: Encoded<'_>,
+    ) -> Result<(), Error> {
+        while members.next().map_err(Error::entry(element))?.is_some() {}
+        self.tags.push(element, head.rest(members.position()), &spatial::nowhere(element))
     }
 
     /// Notes what a way needs.
@@ -226,7 +248,7 @@ impl Features<'_> {
             features.sort_by_key(key);
         }
         for same in features.chunk_by(|a, b| key(a) == key(b)) {
-            let Some(key) = same.first().and_then(key) else { continue };
+            let Some(key) = same.first().map(key) else { continue };
             self.value.clear();
             spatial::put_front(&mut self.value, relations, same.len());
             for (coords, tags) in same {
@@ -234,6 +256,7 @@ impl Features<'_> {
                     spatial::put_line(&mut self.value, coords);
                 }
                 self.value.extend_from_slice(tags);
+                self.tags.push(element, tags, &key)?;
             }
             self.pairs.push(&key, &self.value)?;
         }

@@ -99,7 +99,7 @@ proptest! {
         prop_assert_eq!(&all.root, &expected.root);
         prop_assert_eq!(first.gained + all.gained, expected.gained);
         prop_assert!(all.gained <= count);
-        let anew = reload(&db.store, &before, new, &little).unwrap();
+        let anew = reload(&db.store, &before, new.into(), &little).unwrap();
         prop_assert_eq!((&anew.root, anew.gained), (&all.root, all.gained));
         prop_assert_eq!(anew.forked, all.forked);
         let again = apply::apply_sorted(&db.store, &all.root, &sorted(&entries, &little)).unwrap();

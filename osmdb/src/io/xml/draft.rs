@@ -5,19 +5,20 @@ use quick_xml::events::BytesStart;
 use std::borrow::Cow;
 
 use super::super::element::{
-    self, MAX_ELEMENT_MEMBERS, MAX_ELEMENT_REFS, MAX_ELEMENT_TAGS, MAX_ELEMENT_TEXT_BYTES, RawMeta,
-    TextBudget, at, at_most, reference,
+    self, Ids, MAX_ELEMENT_MEMBERS, MAX_ELEMENT_REFS, MAX_ELEMENT_TAGS, MAX_ELEMENT_TEXT_BYTES, RawMeta,
+    TextBudget, at, at_most,
 };
 use super::super::error::{ElementProblem, Problem, XmlProblem};
 use super::attributes::{each, shortened, whole, wrong};
-use super::timestamp::parse_timestamp;
 use crate::entry::Entry;
 use crate::model::{Coord, ElementId, Kind, Member, Payload, Tags, parse_degrees};
+use crate::timestamp::parse_timestamp;
 
 /// What is known of an element so far.
 pub(super) struct Draft {
     element: ElementId,
     id: i64,
+    ids: Ids,
     attributes: Attributes,
     tags: Tags,
     refs: Vec<u64>,
@@ -37,6 +38,8 @@ struct Attributes {
     uid: Option<i64>,
     user: Option<String>,
     deleted: bool,
+    /// Whether an editor says that it is to be deleted.
+    to_delete: bool,
 }
 
 impl Attributes {
@@ -62,6 +65,7 @@ impl Attributes {
                     other => return Err(wrong("visible", "true or false", other)),
                 }
             }
+            "action" => self.to_delete = &*value == "delete",
             _ => {}
         }
         Ok(())
@@ -84,6 +88,7 @@ impl Draft {
         kind: Kind,
         tag: &BytesStart<'_>,
         version: XmlVersion,
+        ids: Ids,
         deleted: bool,
     ) -> Result<Self, Problem> {
         let mut attributes = Attributes::default();
@@ -100,15 +105,15 @@ impl Draft {
             None => return Err(id_problem("none".to_owned()).into()),
         };
         // An object that was never uploaded lacks more than its id, but that is the reason.
-        let element = element::element_id(kind, id).map_err(at(kind, id))?;
+        let element = ids.element(kind, id).map_err(at(kind, id))?;
         if let Some(fault) = fault {
             return Err(at(kind, id)(fault));
         }
         // What a change file deletes, it often calls visible: it was, before.
-        attributes.deleted |= deleted;
+        attributes.deleted |= deleted || (ids == Ids::Placeholders && attributes.to_delete);
         let (tags, refs, members) = (Tags::new(), Vec::new(), Vec::new());
         let text = TextBudget::new(MAX_ELEMENT_TEXT_BYTES);
-        Ok(Self { element, id, attributes, tags, refs, members, text })
+        Ok(Self { element, id, ids, attributes, tags, refs, members, text })
     }
 
     /// Adds a child: a tag, a node of a way, a member of a relation. Others are passed over.
@@ -147,7 +152,7 @@ impl Draft {
 
     fn add_ref(&mut self, id: Option<&str>) -> Result<(), ElementProblem> {
         let id = id.ok_or(ElementProblem::Missing { tag: "nd", attribute: "ref" })?;
-        self.refs.push(reference(Kind::Node, whole("ref", id)?)?);
+        self.refs.push(self.ids.reference(Kind::Node, whole("ref", id)?)?);
         at_most("nodes", self.refs.len(), MAX_ELEMENT_REFS)
     }
 
@@ -164,7 +169,7 @@ impl Draft {
             "relation" => Kind::Relation,
             other => return Err(wrong("type", "node, way or relation", other)),
         };
-        let id = reference(kind, whole("ref", id.ok_or_else(|| missing("ref"))?)?)?;
+        let id = self.ids.reference(kind, whole("ref", id.ok_or_else(|| missing("ref"))?)?)?;
         // A member without a role has the empty one.
         let role = role.unwrap_or_default();
         self.text.take(&role)?;

@@ -9,7 +9,6 @@ mod document;
 mod draft;
 #[cfg(test)]
 mod tests;
-mod timestamp;
 mod write;
 
 use std::io::{self, BufRead};
@@ -23,8 +22,8 @@ pub use self::attributes::MAX_XML_ATTRIBUTES;
 use self::attributes::{name_of, shortened};
 pub(super) use self::document::Document;
 use self::draft::Draft;
-pub(crate) use self::timestamp::parse_timestamp;
 pub(super) use self::write::XmlWriter;
+use super::element::Ids;
 use super::error::{Compression, Place, Problem, XmlProblem};
 use super::packed::unpack_problem;
 use super::source::Rationed;
@@ -64,6 +63,7 @@ pub(super) struct XmlReader<R: BufRead> {
     document: Document,
     /// Of a change file: the section that is open.
     section: Option<Section>,
+    ids: Ids,
     buffer: Vec<u8>,
 }
 
@@ -91,8 +91,13 @@ impl<R: BufRead> XmlReader<R> {
             stage: Stage::BeforeRoot,
             document: Document::Osm,
             section: None,
+            ids: Ids::Positive,
             buffer: Vec::new(),
         }
+    }
+
+    pub(super) const fn read_placeholders(&mut self) {
+        self.ids = Ids::Placeholders;
     }
 
     /// Returns where the tag read last begins.
@@ -169,7 +174,7 @@ impl<R: BufRead> XmlReader<R> {
         if self.document == Document::Change && self.section.is_none() {
             return Err(XmlProblem::Section { found: name_of(tag) }.into());
         }
-        Draft::new(kind, tag, self.version, self.section == Some(Section::Delete))
+        Draft::new(kind, tag, self.version, self.ids, self.section == Some(Section::Delete))
     }
 
     /// Returns the section that a tag of a change file begins, if it begins one. They do not nest.

@@ -213,6 +213,6 @@ proptest! {
 
     #[test]
     fn any_time_is_no_panic(text in "[0-9TZ:.+-]{0,26}") {
-        let _ = super::timestamp::parse_timestamp(&text);
+        let _ = crate::timestamp::parse_timestamp(&text);
     }
 }

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use quick_xml::events::attributes::Attribute;
 
 use super::super::write::{Action, Checked, Content, EncodeError, Limits, Shape, Unwritable, check};
-use super::timestamp::{MAX_TIME, MIN_TIME, show_timestamp};
 use super::{Document, MAX_XML_EVENT_BYTES};
 use crate::entry::Entry;
 use crate::model::{Degrees, MAX_ID, Member};
+use crate::timestamp::{MAX_TIME, MIN_TIME, show_timestamp};
 
 /// What can be told in XML.
 const LIMITS: Limits =

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// A map of a few elements: a square of houses' worth, a road through it, a fork-free history.
 pub const MAP: &str = r#"<?xml version="1.0"?>
@@ -22,12 +23,32 @@ pub const MAP: &str = r#"<?xml version="1.0"?>
 </osm>
 "#;
 
+/// A file name of every OSM format and packing that is written.
+pub const NAMES: [&str; 9] = [
+    "a.osm",
+    "a.osm.gz",
+    "a.osm.bz2",
+    "a.osm.zst",
+    "a.osm.pbf",
+    "a.osc",
+    "a.osc.gz",
+    "a.osc.bz2",
+    "a.osc.zst",
+];
+
 /// What a run of the program gave.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(Output { status, stdout, stderr }: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
 }
 
 impl Ran {
@@ -91,10 +112,17 @@ impl Place {
         command
     }
 
+    /// Runs the program with something on its standard input.
+    pub fn feed(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
-        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+        self.command(arguments).output().unwrap().into()
     }
 }
 

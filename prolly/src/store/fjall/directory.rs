@@ -70,6 +70,12 @@ impl Directory {
         Ok(Self { path: path.into(), lock })
     }
 
+    /// Returns where the slots are of a store that is there, whoever holds it.
+    pub(super) fn slots_of(path: &Path) -> Result<PathBuf, StoreError> {
+        check(path, Absent::Refuse)?;
+        Ok(path.join(SLOTS))
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

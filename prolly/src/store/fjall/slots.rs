@@ -61,6 +61,20 @@ impl Slot {
     }
 }
 
+/// Opens the file and reads the greatest slot that is whole. `None`: there is no file.
+fn read(path: &Path, options: &OpenOptions) -> Result<Option<(File, Option<Slot>)>, StoreError> {
+    let mut file = match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(io("opening the commit slots"))?,
+    };
+    let mut bytes = Vec::new();
+    let limit = 2 * SECTOR as u64;
+    (&mut file).take(limit).read_to_end(&mut bytes).map_err(io("reading the commit slots"))?;
+    let slots = [0, SECTOR].into_iter().filter_map(|at| Slot::decode(bytes.get(at..)?));
+    let slot = slots.max_by_key(|slot| slot.number);
+    Ok(Some((file, slot)))
+}
+
 /// The file of the two slots.
 #[derive(Debug)]
 pub(super) struct SlotFile(File);
@@ -76,15 +90,15 @@ impl SlotFile {
 
     /// Opens the file and returns the greatest slot that is whole. `None`: there is none.
     pub(super) fn open(path: &Path) -> Result<Option<(Self, Slot)>, StoreError> {
-        let mut file = match OpenOptions::new().read(true).write(true).open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(io("opening the commit slots"))?,
+        let Some((file, slot)) = read(path, OpenOptions::new().read(true).write(true))? else {
+            return Ok(None);
         };
-        let mut bytes = Vec::new();
-        let limit = 2 * SECTOR as u64;
-        (&mut file).take(limit).read_to_end(&mut bytes).map_err(io("reading the commit slots"))?;
-        let slots = [0, SECTOR].into_iter().filter_map(|at| Slot::decode(bytes.get(at..)?));
-        Ok(slots.max_by_key(|slot| slot.number).map(|slot| (Self(file), slot)))
+        Ok(slot.map(|slot| (Self(file), slot)))
+    }
+
+    /// Returns the greatest slot that is whole, though another process may be writing the other one.
+    pub(super) fn look(path: &Path) -> Result<Option<Slot>, StoreError> {
+        Ok(read(path, OpenOptions::new().read(true))?.and_then(|(_, slot)| slot))
     }
 
     /// Notes a commit. DURABILITY: it is on disk when this returns.

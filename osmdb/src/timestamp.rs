@@ -3,14 +3,23 @@
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The first second of the year 0 and the last of the year 9999: years have four digits.
-pub(super) const MIN_TIME: i64 = -62_167_219_200;
-pub(super) const MAX_TIME: i64 = 253_402_300_799;
+pub(crate) const MIN_TIME: i64 = -62_167_219_200;
+pub(crate) const MAX_TIME: i64 = 253_402_300_799;
 
-/// Reads a time such as `2013-01-01T00:00:00Z` as seconds since 1970.
+/// Reads a time as OSM files have it, such as `2013-01-01T00:00:00Z`, as seconds since 1970; `None` if it is
+/// none.
 ///
 /// Fractions of a second (`.25`) are dropped, offsets (`+01:00`) are applied. A time without `Z` or
 /// offset is refused, because it could be any of 24 hours.
-pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
+///
+/// ```
+/// use osmdb::parse_timestamp;
+/// assert_eq!(parse_timestamp("2013-01-01T00:00:00Z"), Some(1_356_998_400));
+/// assert_eq!(parse_timestamp("2013-01-01T01:00:00.25+01:00"), Some(1_356_998_400));
+/// assert_eq!(parse_timestamp("2013-01-01T00:00:00"), None);
+/// ```
+#[must_use]
+pub fn parse_timestamp(text: &str) -> Option<i64> {
     let mut rest = text.as_bytes();
     let year = number(&mut rest, 4)?;
     symbol(&mut rest, b'-')?;
@@ -81,9 +90,16 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(year * 365 + leap_days + days_before + day - 1 - DAYS_TO_1970)
 }
 
-/// Writes seconds since 1970 as a time such as `2013-01-01T00:00:00Z`; `None` beyond [`MIN_TIME`] and
-/// [`MAX_TIME`].
-pub(super) fn show_timestamp(seconds: i64) -> Option<String> {
+/// Writes seconds since 1970 as a time in UTC such as `2013-01-01T00:00:00Z`, which is ISO 8601; `None` before
+/// the year 0 and after the year 9999, because years have four digits.
+///
+/// ```
+/// use osmdb::show_timestamp;
+/// assert_eq!(show_timestamp(1_356_998_400).as_deref(), Some("2013-01-01T00:00:00Z"));
+/// assert_eq!(show_timestamp(i64::MAX), None);
+/// ```
+#[must_use]
+pub fn show_timestamp(seconds: i64) -> Option<String> {
     if !(MIN_TIME..=MAX_TIME).contains(&seconds) {
         return None;
     }

@@ -1,0 +1,70 @@
+//! Two peers and the link between them: bytes take their time, work on either side takes none.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use osmdb::Db;
+use osmdb::sync::{Options, Session, Summary};
+use prolly::PageStore;
+
+use crate::Failure;
+
+/// From one side to the other: half of 100 ms.
+const LATENCY: Duration = Duration::from_millis(50);
+
+/// What an exchange took.
+pub struct Exchange {
+    pub here: Summary,
+    pub there: Summary,
+    /// After so many round trips both sides had all that the other had to send.
+    pub round_trips: f64,
+    /// The bytes of both directions.
+    pub bytes: u64,
+    /// How long both sides worked, all in all.
+    pub work: Duration,
+}
+
+/// Frames on their way, each with the time at which it arrives.
+type Way = VecDeque<(Duration, Bytes)>;
+
+/// Lets two databases exchange what differs.
+pub fn exchange<S: PageStore + Sync, T: PageStore + Sync>(
+    ours: &Db<S>,
+    theirs: &Db<T>,
+) -> Result<Exchange, Failure> {
+    let began = Instant::now();
+    let mut here = Session::new(ours, Options::default())?;
+    let mut there = Session::new(theirs, Options::default())?;
+    let (mut right, mut left): (Way, Way) = Default::default();
+    let mut now = Duration::ZERO;
+    let mut equal = None;
+    loop {
+        while let Some(bytes) = here.send()? {
+            right.push_back((now + LATENCY, bytes));
+        }
+        while let Some(bytes) = there.send()? {
+            left.push_back((now + LATENCY, bytes));
+        }
+        if equal.is_none() && ours.root() == theirs.root() {
+            equal = Some(now);
+        }
+        if here.is_finished() && there.is_finished() {
+            break;
+        }
+        let next = right.front().into_iter().chain(left.front()).map(|(at, _)| *at).min();
+        now = next.ok_or("both sides wait for each other")?;
+        while let Some((_, bytes)) = right.pop_front_if(|(at, _)| *at <= now) {
+            there.receive(&bytes)?;
+        }
+        while let Some((_, bytes)) = left.pop_front_if(|(at, _)| *at <= now) {
+            here.receive(&bytes)?;
+        }
+    }
+    let (here, there) = (here.summary(), there.summary());
+    let trips = equal.unwrap_or(now).as_secs_f64() / (2.0 * LATENCY.as_secs_f64());
+    // Equal from the beginning: that is known when the roots have crossed.
+    let round_trips = trips.max(f64::from(here.crossings.min(1)));
+    let bytes = here.bytes_in + here.bytes_out;
+    Ok(Exchange { here, there, round_trips, bytes, work: began.elapsed() })
+}

@@ -1,0 +1,378 @@
+//! Messages: what peers say to each other. `spec/sync.md` describes every byte.
+
+use bytes::Bytes;
+use prolly::Cid;
+use prolly::cbor::{CborError, Reader, put_bytes, put_signed, put_text, put_unsigned};
+
+use super::error::SyncError;
+use super::limits::{MAX_EARLIER_ROOTS, PROTOCOL};
+use super::sketch::{CELL_BYTES, Cell};
+use crate::entry::Known;
+use crate::model::{ElementId, Kind, MAX_ID};
+
+pub(crate) const HELLO: u8 = 1;
+pub(crate) const DELTA: u8 = 2;
+pub(crate) const ENTRIES: u8 = 3;
+pub(crate) const END: u8 = 4;
+pub(crate) const CELLS: u8 = 5;
+pub(crate) const LEAVES: u8 = 6;
+pub(crate) const WANT: u8 = 7;
+pub(crate) const LIST: u8 = 8;
+pub(crate) const DONE: u8 = 9;
+pub(crate) const CREDIT: u8 = 10;
+pub(crate) const WAIT: u8 = 11;
+pub(crate) const STOP: u8 = 12;
+
+/// The bytes of a root by which it is recognized among a few thousand.
+pub(crate) const SHORT_BYTES: usize = 5;
+
+/// A root, shortened.
+pub(crate) type Short = [u8; SHORT_BYTES];
+
+pub(crate) fn short(root: &Cid) -> Short {
+    root.as_bytes().first_chunk().copied().unwrap_or_default()
+}
+
+/// The peer only asks, and takes part in no exchange.
+const READER: u8 = 0x80;
+const PARTIAL: u8 = 0x40;
+
+/// How far a stream of entries had come: the last element, and how many of its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) element: ElementId,
+    pub(crate) entries: u32,
+}
+
+const CURSOR_BYTES: usize = 13;
+
+impl Cursor {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(self.element.kind.code());
+        out.extend(self.element.id.to_be_bytes());
+        out.extend(self.entries.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8; CURSOR_BYTES]) -> Option<Self> {
+        let [kind, rest @ ..] = bytes;
+        let (id, entries) = rest.split_first_chunk::<8>()?;
+        let element = ElementId::new(Kind::from_code(*kind)?, u64::from_be_bytes(*id));
+        (1..=MAX_ID).contains(&element.id).then_some(())?;
+        Some(Self { element, entries: u32::from_be_bytes(entries.try_into().ok()?) })
+    }
+}
+
+/// What somebody holds of a stream that was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) root: Short,
+    pub(crate) base: Short,
+    pub(crate) cursor: Cursor,
+}
+
+/// Who somebody is, and what they hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) reader: bool,
+    /// The start of the hash of the dataset's name and configuration.
+    pub(crate) tag: [u8; 4],
+    pub(crate) root: Cid,
+    pub(crate) part: Option<Part>,
+    pub(crate) earlier: Vec<Short>,
+}
+
+impl Hello {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let flags = if self.reader { READER } else { 0 } | if self.part.is_some() { PARTIAL } else { 0 };
+        let mut out = vec![PROTOCOL | flags];
+        out.extend(self.tag);
+        out.extend(self.root.as_bytes());
+        if let Some(Part { root, base, cursor }) = &self.part {
+            out.extend(root);
+            out.extend(base);
+            cursor.write(&mut out);
+        }
+        self.earlier.iter().for_each(|root| out.extend(root));
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, SyncError> {
+        let (flags, rest) = bytes.split_first().ok_or(SyncError::Message { kind: HELLO })?;
+        let theirs = flags & !(READER | PARTIAL);
+        if theirs != PROTOCOL {
+            return Err(SyncError::Version { ours: PROTOCOL, theirs });
+        }
+        Self::read(*flags, rest).ok_or(SyncError::Message { kind: HELLO })
+    }
+
+    fn read(flags: u8, bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first_chunk()?;
+        let (root, mut rest) = rest.split_first_chunk()?;
+        let mut part = None;
+        if flags & PARTIAL != 0 {
+            let (root, behind) = rest.split_first_chunk()?;
+            let (base, behind) = behind.split_first_chunk()?;
+            let (cursor, behind) = behind.split_first_chunk()?;
+            part = Some(Part { root: *root, base: *base, cursor: Cursor::read(cursor)? });
+            rest = behind;
+        }
+        let (earlier, behind) = rest.as_chunks::<SHORT_BYTES>();
+        let whole = behind.is_empty() && earlier.len() <= MAX_EARLIER_ROOTS;
+        whole.then(|| Self {
+            reader: flags & READER != 0,
+            tag: *tag,
+            root: Cid::from_hash(*root),
+            part,
+            earlier: earlier.to_vec(),
+        })
+    }
+}
+
+/// What is being compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// The leaves of the log.
+    Leaves,
+    /// The entries in leaves that differ.
+    Entries,
+}
+
+/// A message that has arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Message {
+    Hello(Hello),
+    /// Entries follow, which the sender's root has and the base has not.
+    Delta {
+        base: Cid,
+        after: Option<Cursor>,
+    },
+    Entries(Bytes),
+    /// The stream of entries has ended; it had so many, with those that the receiver had already.
+    End {
+        entries: u64,
+    },
+    Cells {
+        phase: Phase,
+        members: u64,
+        start: u64,
+        cells: Vec<Cell>,
+    },
+    /// A piece of a list, or of what is wanted of one; and whether more of it follows.
+    Piece {
+        kind: u8,
+        more: bool,
+        bytes: Bytes,
+    },
+    /// The sender has taken in all that came.
+    Done {
+        root: Cid,
+        gained: u64,
+        refused: u64,
+    },
+    Credit {
+        bytes: u64,
+    },
+    /// Expect no message for so many seconds.
+    Wait {
+        seconds: u64,
+    },
+    Stop {
+        reason: String,
+    },
+}
+
+impl Message {
+    pub(crate) fn decode(kind: u8, body: Bytes) -> Result<Self, SyncError> {
+        let malformed = || SyncError::Message { kind };
+        match kind {
+            HELLO => Hello::decode(&body).map(Self::Hello),
+            DELTA => {
+                let (base, rest) = body.split_first_chunk().ok_or_else(malformed)?;
+                let after = match rest.first_chunk() {
+                    Some(cursor) if rest.len() == CURSOR_BYTES => {
+                        Some(Cursor::read(cursor).ok_or_else(malformed)?)
+                    }
+                    _ if rest.is_empty() => None,
+                    _ => return Err(malformed()),
+                };
+                Ok(Self::Delta { base: Cid::from_hash(*base), after })
+            }
+            ENTRIES => Ok(Self::Entries(body)),
+            LEAVES | LIST | WANT => {
+                let more = match body.first() {
+                    Some(0) => false,
+                    Some(1) => true,
+                    _ => return Err(malformed()),
+                };
+                Ok(Self::Piece { kind, more, bytes: body.slice(1..) })
+            }
+            _ => Self::read(kind, &body).map_err(|_| malformed())?.ok_or_else(malformed),
+        }
+    }
+
+    fn read(kind: u8, body: &[u8]) -> Result<Option<Self>, CborError> {
+        let mut reader = Reader::new(body);
+        let message = match kind {
+            END => Self::End { entries: reader.unsigned()? },
+            CELLS => {
+                let phase = match reader.unsigned()? {
+                    1 => Phase::Leaves,
+                    2 => Phase::Entries,
+                    _ => return Ok(None),
+                };
+                let (members, start) = (reader.unsigned()?, reader.unsigned()?);
+                let (cells, rest) = reader.bytes()?.as_chunks::<CELL_BYTES>();
+                if !rest.is_empty() {
+                    return Ok(None);
+                }
+                Self::Cells { phase, members, start, cells: cells.iter().map(Cell::read).collect() }
+            }
+            DONE => {
+                let Ok(root) = reader.bytes()?.try_into() else { return Ok(None) };
+                let root = Cid::from_hash(root);
+                Self::Done { root, gained: reader.unsigned()?, refused: reader.unsigned()? }
+            }
+            CREDIT => Self::Credit { bytes: reader.unsigned()? },
+            WAIT => Self::Wait { seconds: reader.unsigned()? },
+            STOP => Self::Stop { reason: reader.text()?.to_owned() },
+            _ => return Ok(None),
+        };
+        reader.end()?;
+        Ok(Some(message))
+    }
+}
+
+pub(crate) fn delta(base: &Cid, after: Option<&Cursor>) -> Vec<u8> {
+    let mut out = base.as_bytes().to_vec();
+    after.into_iter().for_each(|cursor| cursor.write(&mut out));
+    out
+}
+
+pub(crate) fn number(number: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_unsigned(&mut out, number);
+    out
+}
+
+pub(crate) fn text(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_text(&mut out, text);
+    out
+}
+
+pub(crate) fn cells(phase: Phase, members: usize, start: usize, cells: &[Cell]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(cells.len() * CELL_BYTES);
+    cells.iter().for_each(|cell| cell.write(&mut bytes));
+    let mut out = Vec::with_capacity(bytes.len() + 16);
+    put_unsigned(&mut out, if phase == Phase::Leaves { 1 } else { 2 });
+    put_unsigned(&mut out, members as u64);
+    put_unsigned(&mut out, start as u64);
+    put_bytes(&mut out, &bytes);
+    out
+}
+
+pub(crate) fn done(root: &Cid, gained: u64, refused: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_bytes(&mut out, root.as_bytes());
+    put_unsigned(&mut out, gained);
+    put_unsigned(&mut out, refused);
+    out
+}
+
+/// The body of a message of entries.
+#[derive(Debug, Default)]
+pub(crate) struct EntryWriter {
+    bytes: Vec<u8>,
+    before: u64,
+}
+
+impl EntryWriter {
+    pub(crate) fn push(&mut self, element: ElementId, body: &[u8]) {
+        put_unsigned(&mut self.bytes, element.kind.code().into());
+        put_signed(&mut self.bytes, element.id.wrapping_sub(self.before).cast_signed());
+        put_bytes(&mut self.bytes, body);
+        self.before = element.id;
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn clear(&mut self) {
+        (self.before, self.bytes) = (0, std::mem::take(&mut self.bytes));
+        self.bytes.clear();
+    }
+}
+
+/// Reads the entries of a message, one by one.
+pub(crate) struct EntryReader<'a> {
+    reader: Reader<'a>,
+    before: u64,
+}
+
+impl<'a> EntryReader<'a> {
+    pub(crate) const fn new(body: &'a [u8]) -> Self {
+        Self { reader: Reader::new(body), before: 0 }
+    }
+
+    /// Returns the next element and its body, which is not decoded yet.
+    pub(crate) fn next(&mut self) -> Result<Option<(ElementId, &'a [u8])>, SyncError> {
+        let malformed = |_: CborError| SyncError::Message { kind: ENTRIES };
+        if self.reader.end().is_ok() {
+            return Ok(None);
+        }
+        let kind = self.reader.unsigned().map_err(malformed)?;
+        let id = self.before.wrapping_add(self.reader.signed().map_err(malformed)?.cast_unsigned());
+        let body = self.reader.bytes().map_err(malformed)?;
+        let kind = u8::try_from(kind).ok().and_then(Kind::from_code);
+        let kind = kind.filter(|_| (1..=MAX_ID).contains(&id)).ok_or(SyncError::Message { kind: ENTRIES })?;
+        self.before = id;
+        Ok(Some((ElementId::new(kind, id), body)))
+    }
+
+    /// Returns the next entry, decoded.
+    pub(crate) fn next_known(&mut self) -> Result<Option<Known>, SyncError> {
+        let Some((element, body)) = self.next()? else { return Ok(None) };
+        Known::decode(element, body).map(Some).map_err(SyncError::entry(element))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn hellos_read_as_they_were_written(
+            reader in any::<bool>(),
+            tag in any::<[u8; 4]>(),
+            root in any::<[u8; 32]>(),
+            part in prop::option::of((any::<Short>(), any::<Short>(), 0_u8..4, 1..=MAX_ID, any::<u32>())),
+            earlier in prop::collection::vec(any::<Short>(), 0..=MAX_EARLIER_ROOTS),
+        ) {
+            let part = part.map(|(root, base, kind, id, entries)| {
+                let element = ElementId::new(Kind::from_code(kind).unwrap(), id);
+                Part { root, base, cursor: Cursor { element, entries } }
+            });
+            let hello = Hello { reader, tag, root: Cid::from_hash(root), part, earlier };
+            prop_assert_eq!(Hello::decode(&hello.encode()).unwrap(), hello);
+        }
+
+        #[test]
+        fn any_body_is_a_message_or_an_error(kind in 0_u8..20, body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Message::decode(kind, body.clone().into());
+            let mut reader = EntryReader::new(&body);
+            while let Ok(Some(_)) = reader.next_known() {}
+        }
+    }
+
+    #[test]
+    fn a_short_hello_is_short() {
+        let hello = Hello { reader: false, tag: [1; 4], root: Cid::of(b""), part: None, earlier: Vec::new() };
+        assert_eq!(hello.encode().len(), 37);
+        let error = Hello::decode(&[2 | READER]).unwrap_err();
+        assert!(matches!(error, SyncError::Version { ours: 1, theirs: 2 }));
+    }
+}

@@ -1,0 +1,62 @@
+//! Replication: two peers find out what differs between them, exchange that, and arrive at one root.
+//!
+//! A [`Session`] is one exchange, over any two-way stream of bytes, and knows of no stream: bytes that came
+//! go in, bytes that are to be sent come out, and the time is told to it. What peers say to each other is
+//! described, byte by byte, in `spec/sync.md`; in short:
+//!
+//! 1. Both say which root they have, and which they had. If the roots are equal, that was all.
+//! 2. Who knows a root that both had sends the entries that came after it. That takes one round trip, and as
+//!    many bytes as the entries have.
+//! 3. If there is no such root, both send [cells](self) of the leaves of their logs, then of the entries in
+//!    those leaves that differ, from which both see what the other lacks: at the price of the difference.
+//!
+//! What comes is checked before any of it is kept: its form, its signatures, that nothing replaces what is
+//! not there, and that it makes the root that the peer announced. It is added in one commit.
+//!
+//! ```
+//! use osmdb::sync::{Options, Session};
+//! use osmdb::{Coord, Db, Payload, Tags};
+//! let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+//! let node = |lat| Payload::Node { coord: Coord::new(lat, 0).unwrap(), tags: Tags::new() };
+//! ours.create(node(1))?;
+//! theirs.create(node(2))?;
+//!
+//! let mut here = Session::new(&ours, Options::default())?;
+//! let mut there = Session::new(&theirs, Options::default())?;
+//! while !(here.is_finished() && there.is_finished()) {
+//!     while let Some(bytes) = here.send()? {
+//!         there.receive(&bytes)?;
+//!     }
+//!     while let Some(bytes) = there.send()? {
+//!         here.receive(&bytes)?;
+//!     }
+//! }
+//! assert_eq!(ours.root(), theirs.root());
+//! assert_eq!(here.summary().gained, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod additions;
+mod bases;
+mod bulk;
+mod error;
+mod holdings;
+mod inbox;
+mod limits;
+mod message;
+mod receiving;
+mod sending;
+mod session;
+mod sketch;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod wire;
+
+pub use self::error::SyncError;
+pub use self::inbox::Inbox;
+pub use self::limits::{
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES,
+    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE, PROTOCOL,
+};
+pub use self::session::{Options, Session, Summary, Way};

@@ -1,0 +1,649 @@
+//! One exchange with a peer, as a machine: bytes in, bytes out.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prolly::{Cid, PageStore};
+
+use super::bases::Bases;
+use super::bulk::Pieces;
+use super::error::SyncError;
+use super::inbox::Inbox;
+use super::limits::{
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE,
+};
+use super::message::{self, Cursor, Hello, Message, Part, Phase, short};
+use super::receiving::Receiving;
+use super::sending::Sending;
+use super::walk::{Found, Walk};
+use super::wire::{Incoming, Outgoing};
+use crate::db::{Db, Everyone, Policy, Received, Refused, Snapshot};
+use crate::model::ElementId;
+use crate::root::Root;
+
+/// A peer takes in about so many entries a second, on a slow machine.
+const ENTRIES_PER_SECOND: u64 = 5_000;
+
+/// Nobody asks for more patience than this.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How a session is to go.
+///
+/// ```
+/// use std::sync::Arc;
+/// use osmdb::sync::{Inbox, Options};
+/// use osmdb::{Authors, Everyone};
+/// let options = Options { policy: Arc::new(Authors::default()), ..Options::default() };
+/// assert!(options.inbox.is_none());
+/// let inbox = Some(Arc::new(Inbox::in_memory()));
+/// # let _: Options =
+/// Options { policy: Arc::new(Everyone), inbox, most_bytes: 1 << 30 };
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    /// What is taken in.
+    pub policy: Arc<dyn Policy + Send + Sync>,
+    /// Keeps what came of a stream that was cut. Without one, a cut stream begins anew.
+    pub inbox: Option<Arc<Inbox>>,
+    /// No more bytes of entries are taken in than this, before compression.
+    pub most_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { policy: Arc::new(Everyone), inbox: None, most_bytes: DEFAULT_MOST_BYTES }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("inbox", &self.inbox).finish_non_exhaustive()
+    }
+}
+
+/// How the difference was found.
+///
+/// ```
+/// use osmdb::sync::{Options, Session, Way};
+/// let (ours, theirs) = (osmdb::Db::in_memory("osm")?, osmdb::Db::in_memory("osm")?);
+/// let mut here = Session::new(&ours, Options::default())?;
+/// let mut there = Session::new(&theirs, Options::default())?;
+/// while let Some(bytes) = there.send()? {
+///     here.receive(&bytes)?;
+/// }
+/// assert_eq!(here.summary().way, Some(Way::Equal));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// There was none.
+    Equal,
+    /// Both counted from roots that both had.
+    Delta,
+    /// By comparing leaves and entries.
+    Walk,
+}
+
+/// What came of a session.
+///
+/// ```
+/// # use osmdb::sync::{Options, Session};
+/// let db = osmdb::Db::in_memory("osm")?;
+/// let session = Session::new(&db, Options::default())?;
+/// let summary = session.summary();
+/// assert_eq!((summary.gained, summary.sent, summary.root), (0, 0, db.root()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// How the difference was found, once that is known.
+    pub way: Option<Way>,
+    /// The root from which the peer's entries were counted.
+    pub base: Option<Cid>,
+    /// How many entries came from the peer that were not here.
+    pub gained: u64,
+    /// How many the peer says it gained.
+    pub given: u64,
+    /// How many entries came.
+    pub received: u64,
+    /// How many were sent.
+    pub sent: u64,
+    /// The elements that have become forks here, in order.
+    pub forked: Vec<ElementId>,
+    /// What was not taken in.
+    pub refused: Vec<Refused>,
+    /// How many bytes came.
+    pub bytes_in: u64,
+    /// How many were sent.
+    pub bytes_out: u64,
+    /// How often both sides waited for each other: a round trip is two times.
+    pub crossings: u32,
+    /// The root here, afterwards.
+    pub root: Cid,
+    /// The peer's root, as it said last.
+    pub their_root: Option<Cid>,
+}
+
+/// One exchange with a peer, over any two-way stream of bytes. See the [module](super).
+///
+/// Whoever drives it takes what is to be sent from [`send`](Self::send) until there is nothing, gives what
+/// came to [`receive`](Self::receive), and tells the time with [`tick`](Self::tick). Work on the database is
+/// done within `send`.
+pub struct Session<'a, S> {
+    db: &'a Db<S>,
+    options: Options,
+    /// What is compared: the database at one root.
+    ours: Snapshot<&'a S>,
+    bases: Bases,
+    out: Outgoing,
+    incoming: Incoming,
+    theirs: Option<Hello>,
+    round: u32,
+    walk: Option<Walk>,
+    /// What is to be sent, in order.
+    sending: VecDeque<Job>,
+    receiving: Option<Receiving>,
+    /// What has come as a whole, and is to be added.
+    arrived: Option<Receiving>,
+    our_done: Option<Cid>,
+    their_done: Option<(Cid, u64)>,
+    /// How many bytes of entries may still be sent.
+    credit: u64,
+    /// How many bytes of entries the peer may still send.
+    granted: u64,
+    /// How many bytes of entries have come.
+    taken: u64,
+    clock: Clock,
+    finished: bool,
+    summary: Summary,
+}
+
+/// What is sent piece by piece, as there is room.
+enum Job {
+    Stream(Box<Sending>),
+    Cells(super::walk::Outgoing),
+}
+
+/// How long the peer has been silent.
+#[derive(Debug, Default)]
+struct Clock {
+    now: Duration,
+    heard: Duration,
+    /// When a message began that is not yet whole.
+    began: Option<Duration>,
+    patience: Duration,
+}
+
+impl<S> fmt::Debug for Session<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("summary", &self.summary).finish_non_exhaustive()
+    }
+}
+
+impl<'a, S: PageStore + Sync> Session<'a, S> {
+    /// Begins an exchange.
+    ///
+    /// ```
+    /// use osmdb::sync::{Options, Session};
+    /// let db = osmdb::Db::in_memory("osm")?;
+    /// let mut session = Session::new(&db, Options::default())?;
+    /// let hello = session.send()?.expect("it says hello at once");
+    /// assert_eq!(hello.len(), 39);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The database's store fails.
+    pub fn new(db: &'a Db<S>, options: Options) -> Result<Self, SyncError> {
+        let ours = db.snapshot();
+        let bases = Bases::read(db, ours.root())?;
+        let root = ours.root().cid();
+        let part = options.inbox.as_ref().and_then(|inbox| inbox.latest()).map(|(root, base, cursor)| Part {
+            root: short(&root),
+            base: short(&base),
+            cursor,
+        });
+        let hello =
+            Hello { reader: false, tag: tag(ours.root()), root, part, earlier: bases.announced().to_vec() };
+        let mut out = Outgoing::new();
+        out.push(message::HELLO, &hello.encode(), false)?;
+        let summary = Summary {
+            way: None,
+            base: None,
+            gained: 0,
+            given: 0,
+            received: 0,
+            sent: 0,
+            forked: Vec::new(),
+            refused: Vec::new(),
+            bytes_in: 0,
+            bytes_out: 0,
+            crossings: 0,
+            root,
+            their_root: None,
+        };
+        Ok(Self {
+            db,
+            options,
+            ours,
+            bases,
+            out,
+            incoming: Incoming::new(),
+            theirs: None,
+            round: 0,
+            walk: None,
+            sending: VecDeque::new(),
+            receiving: None,
+            arrived: None,
+            our_done: None,
+            their_done: None,
+            credit: CREDIT_BYTES,
+            granted: CREDIT_BYTES,
+            taken: 0,
+            clock: Clock { patience: MAX_SILENCE, ..Clock::default() },
+            finished: false,
+            summary,
+        })
+    }
+
+    /// Tells whether all is exchanged, and nothing is left to be sent.
+    ///
+    /// ```
+    /// # use osmdb::sync::{Options, Session};
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// assert!(!Session::new(&db, Options::default())?.is_finished());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.finished && self.out.waiting() == 0
+    }
+
+    /// Says what has come of the session so far.
+    ///
+    /// ```
+    /// # use osmdb::sync::{Options, Session};
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let mut session = Session::new(&db, Options::default())?;
+    /// while session.send()?.is_some() {}
+    /// assert_eq!((session.summary().bytes_out, session.summary().crossings), (39, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut summary = self.summary.clone();
+        summary.bytes_in = self.incoming.total;
+        summary.bytes_out = self.out.total;
+        summary
+    }
+
+    /// Returns the next bytes for the peer; `None` if nothing is to be sent before something comes. Works on
+    /// the database when there is work to do: that may take as long as an import.
+    ///
+    /// # Errors
+    /// The database failed, or what the peer sent cannot be taken in. The session is over then.
+    pub fn send(&mut self) -> Result<Option<Bytes>, SyncError> {
+        loop {
+            if let Some(frame) = self.out.pop() {
+                return Ok(Some(frame));
+            }
+            if !self.work()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes in bytes that came from the peer: any number of them, cut anywhere.
+    ///
+    /// # Errors
+    /// The peer broke the protocol, or what it sent is not fit to be taken in. The session is over then, and
+    /// [`farewell`](Self::farewell) has bytes that tell the peer why.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
+        self.incoming.push(bytes);
+        self.clock.heard = self.clock.now;
+        while let Some((kind, body)) = self.incoming.pop()? {
+            self.clock.patience = MAX_SILENCE;
+            let message = Message::decode(kind, body)?;
+            self.take(kind, message)?;
+        }
+        let now = self.clock.now;
+        self.clock.began = self.incoming.is_inside().then(|| self.clock.began.unwrap_or(now));
+        Ok(())
+    }
+
+    /// Tells how late it is: the time since the session began.
+    ///
+    /// # Errors
+    /// The peer has been silent, or busy with one message, for too long.
+    pub fn tick(&mut self, now: Duration) -> Result<(), SyncError> {
+        self.clock.now = now;
+        let silent = now.saturating_sub(self.clock.heard);
+        if silent > self.clock.patience {
+            return Err(SyncError::Silence { after: silent });
+        }
+        match self.clock.began.map(|began| now.saturating_sub(began)) {
+            Some(after) if after > MAX_MESSAGE_TIME => Err(SyncError::Slow { after }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns bytes that tell the peer why the session ends.
+    ///
+    /// ```
+    /// use osmdb::sync::{Options, Session, SyncError};
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// let (mut here, mut there) =
+    ///     (Session::new(&db, Options::default())?, Session::new(&db, Options::default())?);
+    /// let error = here.receive(&[0]).unwrap_err();
+    /// let reason = match there.receive(&here.farewell(&error)) {
+    ///     Err(SyncError::Refused { reason }) => reason,
+    ///     other => panic!("{other:?}"),
+    /// };
+    /// assert_eq!(reason, error.to_string());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn farewell(&self, error: &SyncError) -> Bytes {
+        let mut out = Outgoing::new();
+        // What cannot be said is not said.
+        let _ = out.push(message::STOP, &message::text(&error.to_string()), false);
+        out.pop().unwrap_or_default()
+    }
+
+    fn take(&mut self, kind: u8, message: Message) -> Result<(), SyncError> {
+        let out_of_turn = SyncError::Turn { kind };
+        if self.finished {
+            return Err(out_of_turn);
+        }
+        match message {
+            Message::Stop { reason } => return Err(SyncError::Refused { reason }),
+            Message::Hello(hello) if self.theirs.is_none() => return self.meet(hello),
+            _ if self.theirs.is_none() => return Err(out_of_turn),
+            Message::Credit { bytes } => {
+                self.credit = self.credit.saturating_add(bytes).min(CREDIT_BYTES);
+            }
+            Message::Wait { seconds } => {
+                self.clock.patience = MAX_SILENCE + Duration::from_secs(seconds).min(MAX_WAIT);
+            }
+            Message::Delta { base, after } => self.take_delta(base, after)?,
+            Message::Cells { phase, members, start, cells } => {
+                self.take_cells((phase, members, start), &cells)?;
+            }
+            Message::Entries(entries) => {
+                let receiving = self.receiving.as_mut().ok_or(out_of_turn)?;
+                let bytes = entries.len() as u64;
+                // The last message within the credit may go beyond it.
+                if self.granted == 0 {
+                    return Err(SyncError::Turn { kind });
+                }
+                self.granted = self.granted.saturating_sub(bytes);
+                self.taken = self.taken.saturating_add(bytes);
+                if self.taken > self.options.most_bytes {
+                    return Err(SyncError::TooMuch { limit: self.options.most_bytes });
+                }
+                receiving.take(&entries)?;
+                if self.granted < CREDIT_BYTES / 2 {
+                    self.out.push(message::CREDIT, &message::number(CREDIT_BYTES - self.granted), false)?;
+                    self.granted = CREDIT_BYTES;
+                }
+            }
+            Message::End { entries } => {
+                let mut receiving = self.receiving.take().ok_or(out_of_turn)?;
+                receiving.check(entries)?;
+                self.summary.crossings += 1;
+                if let Some(walk) = &mut self.walk {
+                    self.sending.push_back(Job::Cells(walk.compare_again(receiving.noted())));
+                    self.receiving = Some(receiving);
+                } else {
+                    self.arrived = Some(receiving);
+                }
+            }
+            Message::Piece { kind, more, bytes } => {
+                let walk = self.walk.as_mut().ok_or(out_of_turn)?;
+                let found = walk.receive_piece(*self.ours.source(), (kind, more, &bytes))?;
+                self.go_on(found)?;
+            }
+            Message::Done { root, gained, refused } => {
+                if self.their_done.is_some() || !self.sending.is_empty() {
+                    return Err(out_of_turn);
+                }
+                self.summary.given += gained;
+                self.summary.their_root = Some(root);
+                self.their_done = Some((root, refused));
+                self.close_round()?;
+            }
+            Message::Hello(_) => return Err(out_of_turn),
+        }
+        Ok(())
+    }
+
+    /// Hears what the peer holds, and begins to send.
+    fn meet(&mut self, hello: Hello) -> Result<(), SyncError> {
+        self.summary.crossings += 1;
+        self.summary.their_root = Some(hello.root);
+        if hello.root == self.ours.root().cid() {
+            self.summary.way = Some(Way::Equal);
+            self.finished = true;
+            return Ok(());
+        }
+        if hello.tag != tag(self.ours.root()) {
+            return Err(SyncError::OtherDataset);
+        }
+        let base = self.bases.shared_with(self.db, &hello)?;
+        let theirs = hello.root;
+        self.theirs = Some(hello);
+        match base {
+            Some(base) => self.send_since(&base),
+            None => self.begin_walk(theirs),
+        }
+    }
+
+    /// Begins to send what came after a root.
+    fn send_since(&mut self, base: &Root) -> Result<(), SyncError> {
+        let part = self.theirs.as_ref().and_then(|hello| hello.part);
+        let is_ours = |part: &Part| part.root == short(&self.ours.root().cid());
+        let resumed = match part.filter(is_ours) {
+            Some(part) => match self.bases.by_short(part.base) {
+                Some(base) => self.bases.get(self.db, &base)?.map(|base| (base, part.cursor)),
+                None => None,
+            },
+            None => None,
+        };
+        let (base, after) = match &resumed {
+            Some((base, cursor)) => (base, Some(*cursor)),
+            None => (base, None),
+        };
+        self.out.push(message::DELTA, &message::delta(&base.cid(), after.as_ref()), false)?;
+        self.sending.push_back(Job::Stream(Box::new(Sending::since(base, self.ours.root(), after)?)));
+        Ok(())
+    }
+
+    fn take_delta(&mut self, base: Cid, after: Option<Cursor>) -> Result<(), SyncError> {
+        let theirs = self.theirs.as_ref().map_or(base, |hello| hello.root);
+        let in_turn = self.receiving.is_none() && self.arrived.is_none() && self.our_done.is_none();
+        if !in_turn || self.round > 0 {
+            return Err(SyncError::Turn { kind: message::DELTA });
+        }
+        let root = self.bases.get(self.db, &base)?.ok_or(SyncError::Base { base })?;
+        // Cells were sent for nothing: the peer knows a root that is known here, though it was not announced.
+        if self.walk.take().is_some() {
+            self.send_since(&root)?;
+        }
+        let part = match (&self.options.inbox, after) {
+            (None, None) => None,
+            (Some(inbox), None) => Some(inbox.begin(theirs, base)?),
+            (Some(inbox), Some(cursor)) => {
+                let part = inbox.take(&theirs, &base, &cursor);
+                Some(part.ok_or(SyncError::Turn { kind: message::DELTA })?)
+            }
+            (None, Some(_)) => return Err(SyncError::Turn { kind: message::DELTA }),
+        };
+        self.summary.way = Some(Way::Delta);
+        self.summary.base = Some(base);
+        self.receiving = Some(Receiving::since(self.db, root, part)?);
+        Ok(())
+    }
+
+    fn begin_walk(&mut self, theirs: Cid) -> Result<(), SyncError> {
+        let (walk, first) = Walk::begin(*self.ours.source(), self.ours.root(), &theirs, self.round)?;
+        self.walk = Some(walk);
+        self.send_cells(&first)
+    }
+
+    fn send_cells(&mut self, cells: &super::walk::Outgoing) -> Result<(), SyncError> {
+        let super::walk::Outgoing { phase, members, start, cells } = cells;
+        let mut start = *start;
+        for cells in cells.chunks(FRAME_BYTES / super::sketch::CELL_BYTES) {
+            self.out.push(message::CELLS, &message::cells(*phase, *members, start, cells), true)?;
+            start += cells.len();
+        }
+        Ok(())
+    }
+
+    fn take_cells(
+        &mut self,
+        place: (Phase, u64, u64),
+        cells: &[super::sketch::Cell],
+    ) -> Result<(), SyncError> {
+        let Some(walk) = &mut self.walk else {
+            // The peer knew of no root that both have; this side has told it one.
+            let told = self.round == 0 && place.0 == Phase::Leaves && self.summary.way != Some(Way::Walk);
+            return if told { Ok(()) } else { Err(SyncError::Turn { kind: message::CELLS }) };
+        };
+        let found = walk.receive(*self.ours.source(), place, cells)?;
+        self.go_on(found)
+    }
+
+    /// Does what a comparison has come to.
+    fn go_on(&mut self, found: Found) -> Result<(), SyncError> {
+        let mut send =
+            |pieces: Pieces| pieces.into_iter().try_for_each(|(kind, body)| self.out.push(kind, &body, true));
+        match found {
+            Found::Nothing => return Ok(()),
+            Found::Send(cells) => self.send_cells(&cells)?,
+            Found::Pieces(pieces) if pieces.is_empty() => return Ok(()),
+            Found::Pieces(pieces) => send(pieces)?,
+            Found::Most(pieces, chosen) => {
+                send(pieces)?;
+                let Some(walk) = &self.walk else { return Ok(()) };
+                self.sending.push_back(Job::Stream(Box::new(Sending::chosen(walk.root(), chosen))));
+                self.receiving = Some(Receiving::noting(self.db, walk.salt)?);
+            }
+            Found::Difference(chosen, lacking) => {
+                let Some(walk) = self.walk.take() else { return Ok(()) };
+                self.summary.way = Some(Way::Walk);
+                self.sending.push_back(Job::Stream(Box::new(Sending::chosen(walk.root(), chosen))));
+                let mut receiving = match self.receiving.take() {
+                    Some(receiving) => receiving,
+                    None => Receiving::noting(self.db, walk.salt)?,
+                };
+                receiving.expect(&lacking);
+                self.receiving = Some(receiving);
+            }
+        }
+        self.summary.crossings += 1;
+        Ok(())
+    }
+
+    /// Does one piece of work; tells whether there was any.
+    fn work(&mut self) -> Result<bool, SyncError> {
+        if let Some(Job::Cells(cells)) = self.sending.pop_front_if(|job| matches!(job, Job::Cells(_))) {
+            self.send_cells(&cells)?;
+            return Ok(true);
+        }
+        if self.credit > 0
+            && let Some(Job::Stream(sending)) = self.sending.front_mut()
+        {
+            match sending.message(*self.ours.source())? {
+                Some(entries) => {
+                    self.credit = self.credit.saturating_sub(entries.len() as u64);
+                    self.out.push(message::ENTRIES, entries, true)?;
+                }
+                None => {
+                    let sent = sending.sent;
+                    self.summary.sent += sent;
+                    self.out.push(message::END, &message::number(sent), false)?;
+                    self.sending.pop_front();
+                }
+            }
+            return Ok(true);
+        }
+        let Some(receiving) = &self.arrived else { return Ok(false) };
+        let seconds = receiving.total / ENTRIES_PER_SECOND;
+        if seconds > 0 && self.our_done.is_none() && self.clock.patience == MAX_SILENCE {
+            // The next call does the work, when this is on its way.
+            self.out.push(message::WAIT, &message::number(seconds), false)?;
+            self.clock.patience += Duration::from_secs(seconds);
+            return Ok(true);
+        }
+        if let Some(receiving) = self.arrived.take() {
+            self.unite(receiving)?;
+        }
+        Ok(true)
+    }
+
+    /// Adds what came to the database.
+    fn unite(&mut self, receiving: Receiving) -> Result<(), SyncError> {
+        let theirs = match (&self.theirs, self.round) {
+            (Some(hello), 0) => hello.root,
+            _ => self.summary.their_root.unwrap_or_else(|| self.ours.root().cid()),
+        };
+        self.summary.received += receiving.total;
+        let (base, heap) = receiving.finish(self.db)?;
+        let policy = Arc::clone(&self.options.policy);
+        match self.db.unite(base.as_ref(), theirs, heap, &*policy)? {
+            Received::United { gained, forked, refused, root } => {
+                self.summary.gained += gained;
+                self.summary.forked.extend(forked);
+                self.summary.root = root;
+                self.out.push(message::DONE, &message::done(&root, gained, refused.len() as u64), false)?;
+                self.summary.refused = refused;
+                self.our_done = Some(root);
+                self.close_round()
+            }
+            Received::Astray(found) => Err(SyncError::Root { announced: theirs, found }),
+            Received::Orphan { element, version, parent } => {
+                Err(SyncError::Parent { element, version, parent })
+            }
+        }
+    }
+
+    /// When both sides have taken in what came: compares the roots.
+    fn close_round(&mut self) -> Result<(), SyncError> {
+        let (Some(ours), Some((theirs, their_refused))) = (self.our_done, self.their_done) else {
+            return Ok(());
+        };
+        if ours == theirs || their_refused > 0 || !self.summary.refused.is_empty() {
+            self.finished = true;
+            return Ok(());
+        }
+        self.round += 1;
+        if self.round >= MAX_ROUNDS {
+            return Err(SyncError::NoAgreement { rounds: self.round, ours, theirs });
+        }
+        (self.our_done, self.their_done) = (None, None);
+        self.ours = Snapshot::open(self.db.store(), ours)?;
+        self.begin_walk(theirs)
+    }
+}
+
+impl<S> Drop for Session<'_, S> {
+    /// Keeps what came of a stream that was cut.
+    fn drop(&mut self) {
+        let receiving = self.receiving.take().or_else(|| self.arrived.take());
+        if let (Some(receiving), Some(inbox)) = (receiving, &self.options.inbox) {
+            receiving.keep(inbox);
+        }
+    }
+}
+
+/// Returns the start of the hash of what two datasets must have in common.
+fn tag(root: &Root) -> [u8; 4] {
+    let mut hasher = blake3::Hasher::new_derive_key("osmdb sync 1: the dataset");
+    hasher.update(root.trees.heads.config.cid().as_bytes());
+    hasher.update(root.name.as_bytes());
+    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+}
