@@ -8,6 +8,7 @@ mod cli_edit;
 mod cli_editor_files;
 mod cli_json;
 mod cli_reading;
+mod cli_remote;
 mod cli_watch;
 mod differences;
 mod examples;
@@ -21,6 +22,9 @@ mod program;
 mod read_files;
 mod reading;
 mod readme;
+mod remote;
 mod tags;
 mod watch;
+#[cfg(feature = "http")]
+mod web;
 mod write_files;
