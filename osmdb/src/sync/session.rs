@@ -281,6 +281,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         let mut summary = self.summary.clone();
         summary.bytes_in = self.incoming.total;
         summary.bytes_out = self.out.total;
+        // What is on its way counts too.
+        summary.received += self.receiving.iter().chain(&self.arrived).map(Receiving::come).sum::<u64>();
+        let going = |job: &Job| if let Job::Stream(sending) = job { sending.sent } else { 0 };
+        summary.sent += self.sending.iter().map(going).sum::<u64>();
         summary
     }
 
