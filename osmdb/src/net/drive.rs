@@ -113,6 +113,9 @@ async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
             progress(&session.summary());
         }
         if let Some(bytes) = turn.came {
+            if bytes == 0 && session.is_read_only() {
+                return Ok(());
+            }
             if bytes == 0 {
                 return Err(SyncError::Cut.into());
             }
