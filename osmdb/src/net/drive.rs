@@ -106,17 +106,18 @@ async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
             progress(&session.summary());
             return Ok(());
         }
-        let turn = poll_fn(|cx| link.poll_turn(cx)).await?;
+        let turn = poll_fn(|cx| link.poll_turn(cx)).await;
         let start = Instant::now();
         if turn.ticked {
             session.tick(start.duration_since(began).saturating_sub(worked))?;
             progress(&session.summary());
         }
         if let Some(bytes) = turn.came {
-            if bytes == 0 {
-                return Err(SyncError::Cut.into());
-            }
             session.receive(link.buffer.get(..bytes).unwrap_or_default())?;
+        }
+        if let Some(end) = turn.ended {
+            // A peer that has heard the last word goes; that may be seen before this side knows that it was sent.
+            return if session.is_finished() && link.is_idle() { Ok(()) } else { Err(end) };
         }
         worked += start.elapsed();
     }
@@ -137,8 +138,10 @@ struct Link<T> {
 /// What has happened.
 #[derive(Debug, Default)]
 struct Turn {
-    /// So many bytes came; 0 is the end.
+    /// So many bytes came.
     came: Option<usize>,
+    /// Nothing more comes, for this reason.
+    ended: Option<NetError>,
     ticked: bool,
     sent: bool,
 }
@@ -156,7 +159,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
     }
 
     /// Waits until something has happened, and does what can be done in both directions.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, NetError>> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let mut turn = Turn { ticked: self.timer.poll_tick(cx).is_ready(), ..Turn::default() };
         if !self.deaf && (!self.out.is_empty() || self.unflushed) {
             match self.poll_write(cx) {
@@ -167,11 +170,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
         }
         let mut buffer = ReadBuf::new(&mut self.buffer);
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => turn.ended = Some(SyncError::Cut.into()),
             Poll::Ready(Ok(())) => turn.came = Some(buffer.filled().len()),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(NetError::of_stream(error))),
+            Poll::Ready(Err(error)) => turn.ended = Some(NetError::of_stream(error)),
             Poll::Pending => {}
         }
-        if turn.ticked || turn.sent || turn.came.is_some() { Poll::Ready(Ok(turn)) } else { Poll::Pending }
+        let happened = turn.ticked || turn.sent || turn.came.is_some() || turn.ended.is_some();
+        if happened { Poll::Ready(turn) } else { Poll::Pending }
     }
 
     /// Writes all that is to be written.
