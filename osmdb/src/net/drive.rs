@@ -27,7 +27,8 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Exchanges everything with a peer over a two-way stream of bytes, whatever carries it, and closes the stream.
 /// Reads and writes at once, so that two peers who both have much to send never wait for each other.
 ///
-/// `progress` is shown how far the session is, five times a second at most.
+/// `progress` is shown how far the session is, five times a second at most. A peer that only reads is answered
+/// for as long as it stays.
 ///
 /// Work on the database is done within this future, which may keep its thread busy for as long as an import
 /// takes: a program with other things to do gives it a thread, as [`serve`](super::serve) does for each
@@ -106,20 +107,20 @@ async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
             progress(&session.summary());
             return Ok(());
         }
-        let turn = poll_fn(|cx| link.poll_turn(cx)).await?;
+        let turn = poll_fn(|cx| link.poll_turn(cx)).await;
         let start = Instant::now();
         if turn.ticked {
             session.tick(start.duration_since(began).saturating_sub(worked))?;
             progress(&session.summary());
         }
         if let Some(bytes) = turn.came {
-            if bytes == 0 && session.is_read_only() {
-                return Ok(());
-            }
-            if bytes == 0 {
-                return Err(SyncError::Cut.into());
-            }
             session.receive(link.buffer.get(..bytes).unwrap_or_default())?;
+        }
+        if let Some(end) = turn.ended {
+            // A peer that has heard the last word goes; that may be seen before this side knows that it was sent.
+            // One that only reads may go at any time.
+            let over = session.is_read_only() || (session.is_finished() && link.is_idle());
+            return if over { Ok(()) } else { Err(end) };
         }
         worked += start.elapsed();
     }
@@ -140,8 +141,10 @@ struct Link<T> {
 /// What has happened.
 #[derive(Debug, Default)]
 struct Turn {
-    /// So many bytes came; 0 is the end.
+    /// So many bytes came.
     came: Option<usize>,
+    /// Nothing more comes, for this reason.
+    ended: Option<NetError>,
     ticked: bool,
     sent: bool,
 }
@@ -159,7 +162,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
     }
 
     /// Waits until something has happened, and does what can be done in both directions.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, NetError>> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let mut turn = Turn { ticked: self.timer.poll_tick(cx).is_ready(), ..Turn::default() };
         if !self.deaf && (!self.out.is_empty() || self.unflushed) {
             match self.poll_write(cx) {
@@ -170,11 +173,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
         }
         let mut buffer = ReadBuf::new(&mut self.buffer);
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => turn.ended = Some(SyncError::Cut.into()),
             Poll::Ready(Ok(())) => turn.came = Some(buffer.filled().len()),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(NetError::of_stream(error))),
+            Poll::Ready(Err(error)) => turn.ended = Some(NetError::of_stream(error)),
             Poll::Pending => {}
         }
-        if turn.ticked || turn.sent || turn.came.is_some() { Poll::Ready(Ok(turn)) } else { Poll::Pending }
+        let happened = turn.ticked || turn.sent || turn.came.is_some() || turn.ended.is_some();
+        if happened { Poll::Ready(turn) } else { Poll::Pending }
     }
 
     /// Writes all that is to be written.

@@ -279,6 +279,60 @@ fn a_peer_that_edits_meanwhile_loses_nothing() {
     assert_eq!(ours.counts().entries, 3_000 + 120);
 }
 
+/// A stream whose other side takes the last word and is gone at the same moment.
+struct Hasty<T> {
+    stream: T,
+    went: u64,
+    last: u64,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Hasty<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.went == self.last {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Hasty<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.went += bytes as u64;
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[test]
+fn a_peer_that_goes_with_the_last_word_has_heard_it() {
+    let runtime = runtime();
+    let theirs = filled(500);
+    let empty = || Db::in_memory("osm").unwrap();
+    let (here, _) = runtime.block_on(both(&empty(), &theirs, duplex(10_000)));
+    let (left, right) = duplex(10_000);
+    let hasty = Hasty { stream: left, went: 0, last: here.bytes_out };
+    let ours = empty();
+    let (here, there) = runtime.block_on(async {
+        let here = sync_over(&ours, hasty, Options::default(), |_| ());
+        tokio::join!(here, sync_over(&theirs, right, Options::default(), |_| ()))
+    });
+    assert_eq!((here.unwrap().gained, there.unwrap().given), (500, 500));
+}
+
 #[test]
 fn an_end_in_the_middle_is_a_cut() {
     runtime().block_on(async {
