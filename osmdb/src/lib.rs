@@ -28,6 +28,9 @@ mod geohash;
 mod geometry;
 pub mod io;
 mod model;
+#[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+pub mod net;
 mod pack;
 mod remote;
 mod root;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use osmdb::{At, BBox, Cursor, ElementId, Version};
 use prolly::Cid;
 
-use super::{nearest, query};
+use super::{nearest, peers, query, serve, sync};
 
 /// OpenStreetMap data that several people keep, edit and merge without a server.
 #[derive(Debug, Parser)]
@@ -272,6 +272,37 @@ pub(super) enum Verb {
         #[arg(value_name = "DIR")]
         to: String,
     },
+    /// Unite with peers, both ways: afterwards all have the same root
+    ///
+    /// Both send what the other lacks, and nothing else. What comes is checked before any of it is kept. A sync that
+    /// was cut goes on where it was when it is asked for again. The database is created if absent. A peer whom
+    /// this database does not know yet shows the fingerprint of its key: compare it with what
+    /// `osmdb peers` shows there, once. Peers are asked one after another; name the first one again
+    /// at the end, and it gets what the others gave.
+    #[command(after_help = "Examples:\n  \
+        osmdb sync tcp://hilltop.local:5001\n  \
+        osmdb sync ws://example.org:80/osm           where only HTTP gets through\n  \
+        osmdb sync ssh://amina@hilltop/srv/osm.db\n  \
+        osmdb sync 'exec:ssh hilltop osmdb serve --stdio /srv/osm.db'\n  \
+        osmdb sync /media/stick/osm.db               another database of this machine\n  \
+        osmdb sync tcp://hilltop.local --json | jq .gained")]
+    Sync(sync::SyncArgs),
+    /// Answer peers who sync with this database
+    ///
+    /// With --sync, prints where it listens and the fingerprint of this database, and a line for every visit.
+    /// Everything that crosses the network is encrypted, and both sides prove their keys. Who is not known is
+    /// refused unless only programs of this machine can call, or --allow says otherwise. Nobody else can open
+    /// the database meanwhile; `osmdb peers` works.
+    #[command(after_help = "Examples:\n  \
+        osmdb serve --sync --listen 0.0.0.0:5001\n  \
+        osmdb peers accept 28142-39391-20653-19938 Riverside       in another window\n  \
+        ssh hilltop osmdb serve --stdio /srv/osm.db                what `osmdb sync ssh://…` runs")]
+    Serve(serve::ServeArgs),
+    /// Print this database's fingerprint and the peers that it knows, with their last sync and root
+    #[command(
+        after_help = "Examples:\n  osmdb peers\n  osmdb peers accept 28142-39391-20653-19938 Hilltop\n  osmdb peers forget Hilltop"
+    )]
+    Peers(peers::PeersArgs),
     /// Print how much there is: elements, versions, trees, bytes on disk
     #[command(after_help = "Examples:\n  osmdb stats\n  osmdb stats --json | jq .trees.spatial.pages")]
     Stats {

@@ -117,6 +117,14 @@ pub(super) fn existing(dir: &Directory) -> Result<Db, Failure> {
     }
 }
 
+/// Makes sure that there is something in the place of a database, without opening it.
+pub(super) fn look(dir: &Directory) -> Result<(), Failure> {
+    match Place::look(&dir.path)? {
+        Place::Taken => Ok(()),
+        Place::Absent(_) | Place::Empty => Err(Failure::NoDatabase(dir.path.clone())),
+    }
+}
+
 /// Opens a database that must be there; `None` if another process has it open.
 pub(super) fn unless_locked(dir: &Directory) -> Result<Option<Db>, Failure> {
     match Db::open(&dir.path) {

@@ -1,16 +1,20 @@
 //! Why a verb failed, in one sentence that says what to do.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use osmdb::io::{
     ElementProblem, PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem,
 };
+use osmdb::net::{NetError, PeersError};
+use osmdb::sync::SyncError;
 use prolly::StoreError;
 
 use super::input::InputProblem;
 use super::output::complain;
+use super::sync;
 
 /// The exit code of wrong usage.
 pub(super) const USAGE: u8 = 2;
@@ -36,6 +40,20 @@ pub(super) enum Failure {
     Itself(PathBuf),
     #[error("{} is not empty: name a directory that is absent or empty", .0.display())]
     NotEmpty(PathBuf),
+    #[error("{address}: {error}{}", semicolon(&sync::advice(error)))]
+    Peer { address: String, error: Box<NetError> },
+    #[error("{}{}", .0, semicolon(&sync::advice(.0)))]
+    Net(Box<NetError>),
+    #[error(transparent)]
+    Peers(#[from] PeersError),
+    #[error("no peer is called `{0}`: see `osmdb peers`")]
+    NoPeer(String),
+    #[error(transparent)]
+    Inbox(Box<SyncError>),
+    #[error("cannot listen at {address}: {source}; name another with --listen")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("the threads of connections could not be started: {0}")]
+    Runtime(io::Error),
     #[error("{}{}", .0, advice(.0))]
     Db(#[from] osmdb::Error),
     #[error("{}: GeoJSON and FlatGeobuf have no history: leave --history out, or write an OSM file", .0.display())]
@@ -116,6 +134,22 @@ impl Failure {
         move |source| Self::File { path, what, source }
     }
 
+    /// Says of a peer what failed.
+    pub(super) fn peer(address: &str, error: NetError) -> Self {
+        Self::Peer { address: address.to_owned(), error: Box::new(error) }
+    }
+
+    /// Tells whether a peer was met, though it failed later.
+    pub(super) fn has_met_peer(&self) -> bool {
+        match self {
+            Self::Peer { error, .. } => !matches!(
+                **error,
+                NetError::Connect { .. } | NetError::Command { .. } | NetError::Handshake { .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// Tells the user, and returns the exit code.
     pub(super) fn report(&self) -> ExitCode {
         match self {
@@ -188,6 +222,10 @@ fn advice(error: &osmdb::Error) -> String {
         osmdb::Error::OtherDataset { .. } => "only databases of one dataset can be merged",
         _ => "",
     };
+    semicolon(advice)
+}
+
+fn semicolon(advice: &str) -> String {
     if advice.is_empty() { String::new() } else { format!("; {advice}") }
 }
 

@@ -91,7 +91,8 @@ pub(super) fn gc(dir: &Directory, args: &GcArgs) -> Result<(), Failure> {
     out.finish()
 }
 
-fn now() -> i64 {
+/// Returns the seconds since 1970.
+pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

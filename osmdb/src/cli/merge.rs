@@ -71,7 +71,7 @@ fn shown(merged: &Merged, pages: Option<(u64, u64, u64)>) -> Value {
     out
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     // A path that does not exist is not the same as one that does; if neither does, opening tells.
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }

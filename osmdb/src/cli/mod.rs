@@ -23,9 +23,12 @@ mod keeping;
 mod merge;
 mod nearest;
 mod output;
+mod peers;
 mod query;
+mod serve;
 mod show;
 mod stats;
+mod sync;
 mod watch;
 
 use std::error::Error as _;
@@ -79,6 +82,9 @@ fn run(Cli { db, at, wait, from, cache, verb }: Cli) -> Result<(), Failure> {
         Verb::Refs { elements, json } => history::refs(&db, at, &elements, json),
         Verb::Changes { changeset } => history::changes(&db, at, changeset),
         Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
+        Verb::Sync(args) => sync::sync(&db, &args),
+        Verb::Serve(args) => serve::serve(&db, &args),
+        Verb::Peers(args) => peers::peers(&db, &args),
         Verb::Merge { other, stats, json } => merge::merge(&db, &other, stats, json),
         Verb::Create(args) => edit::create(&db, &args),
         Verb::Put(args) => edit::put(&db, &args),

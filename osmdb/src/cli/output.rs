@@ -45,6 +45,15 @@ pub(super) fn complain(text: &str) {
     note(&format!("osmdb: {}", text.split_whitespace().collect::<Vec<_>>().join(" ")));
 }
 
+/// Makes a text of others fit for a terminal: one line, not long, without signs that steer it.
+pub(super) fn plain(text: &str) -> String {
+    let visible = |sign: char| if sign.is_control() { ' ' } else { sign };
+    text.chars().take(MAX_PLAIN).map(visible).collect()
+}
+
+/// So many characters of what others say are shown.
+const MAX_PLAIN: usize = 500;
+
 /// Shows a number with commas between its thousands.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -96,6 +96,13 @@ impl<S: PageStore> Db<S> {
         Ok(self.device_key()?.author())
     }
 
+    /// Returns the key, with which the device also proves to peers who it is.
+    #[cfg(feature = "net")]
+    pub(crate) fn key(&self) -> Result<Arc<DeviceKey>, Error> {
+        let _turn = self.write_turn();
+        self.device_key()
+    }
+
     /// Returns the key. The caller has the turn to write.
     pub(super) fn device_key(&self) -> Result<Arc<DeviceKey>, Error> {
         if let Some(key) = self.key.get() {

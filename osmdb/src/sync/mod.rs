@@ -44,6 +44,7 @@ mod holdings;
 mod inbox;
 mod limits;
 mod message;
+pub(crate) mod reading;
 mod receiving;
 mod sending;
 mod session;
@@ -56,7 +57,8 @@ mod wire;
 pub use self::error::SyncError;
 pub use self::inbox::Inbox;
 pub use self::limits::{
-    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES,
-    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE, PROTOCOL,
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES, MAX_HAVE,
+    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READ_MISSING, MAX_READER_SILENCE, MAX_ROUNDS,
+    MAX_SILENCE, PROTOCOL,
 };
 pub use self::session::{Options, Session, Summary, Way};

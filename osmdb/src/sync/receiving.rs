@@ -84,6 +84,11 @@ impl Receiving {
         }
     }
 
+    /// Returns how many have come so far.
+    pub(crate) const fn come(&self) -> u64 {
+        self.total + self.count
+    }
+
     /// Takes in a message, as a whole or not at all.
     pub(crate) fn take(&mut self, message: &Bytes) -> Result<(), SyncError> {
         let mut reader = EntryReader::new(message);

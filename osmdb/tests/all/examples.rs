@@ -37,6 +37,14 @@ fn two_villages() {
     }
 }
 
+#[cfg(feature = "net")]
+#[test]
+fn meet() {
+    let out = run("meet");
+    assert!(out.contains("\ngained 1, gave 1\n"), "{out}");
+    assert!(out.contains("\na stranger: the peer does not know this device, whose fingerprint is "), "{out}");
+}
+
 #[test]
 fn watch() {
     let out = run("watch");

@@ -23,6 +23,8 @@ mod read_files;
 mod reading;
 mod readme;
 mod remote;
+#[cfg(feature = "net")]
+mod sync;
 mod tags;
 mod watch;
 #[cfg(feature = "http")]

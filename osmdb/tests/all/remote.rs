@@ -368,10 +368,13 @@ fn a_cache_on_disk_outlives_the_program() {
     assert_eq!(open().snapshot().query(globe()).count(), found.len());
 }
 
+/// What becomes of the bytes of a file, or of a range of it.
+type Change = dyn Fn(&str, Option<Range<u64>>, Bytes) -> Bytes + Sync;
+
 /// Files that fail in one way.
 struct Broken<'a> {
     files: Directory,
-    change: &'a (dyn Fn(&str, Option<Range<u64>>, Bytes) -> Bytes + Sync),
+    change: &'a Change,
 }
 
 impl Files for Broken<'_> {
@@ -385,10 +388,7 @@ impl Files for Broken<'_> {
     }
 }
 
-fn read_broken(
-    dir: &Path,
-    change: &(dyn Fn(&str, Option<Range<u64>>, Bytes) -> Bytes + Sync),
-) -> Result<Vec<Feature>, RemoteError> {
+fn read_broken(dir: &Path, change: &Change) -> Result<Vec<Feature>, RemoteError> {
     let files = Broken { files: Directory::new(dir), change };
     let remote = BlockingRemote::open(PackOrigin::new(files))?;
     remote.query(globe()).collect()

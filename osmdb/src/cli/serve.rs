@@ -1,0 +1,137 @@
+//! `serve`: answering peers.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use osmdb::net::{self, Admit, Fingerprint, Identity, NetError, Peers, ServeOptions, Stdio, Visit};
+use tokio::net::TcpListener;
+
+use super::database::{self, Directory};
+use super::failure::Failure;
+use super::keeping::now;
+use super::output::{Out, counted, note, plain, size};
+use super::{json, sync};
+
+/// How peers are answered.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The directory of the database [default: that of --db]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+    /// Where peers may call: a number of this machine and a port. 0.0.0.0:5001 is everywhere
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN, conflicts_with = "stdio")]
+    listen: SocketAddr,
+    /// Who may come: those whom `osmdb peers` lists, or anyone [default: known, and anyone if only programs of this
+    /// machine can call]
+    #[arg(long, value_name = "WHO", conflicts_with = "stdio")]
+    allow: Option<Allow>,
+}
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), net::DEFAULT_PORT);
+
+/// One of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct How {
+    /// Answer whoever started the program, over the standard input and output, and end
+    #[arg(long)]
+    stdio: bool,
+    /// Answer peers who call by TCP or WebSocket, until the program is stopped
+    #[arg(long)]
+    sync: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Allow {
+    Known,
+    Anyone,
+}
+
+pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
+    let dir = args.dir.as_deref().map_or_else(|| dir.other(&dir.path), |other| dir.other(other));
+    let db = database::existing(&dir)?;
+    let dir = dir.path.as_path();
+    let runtime = sync::runtime()?;
+    let options = sync::options(dir)?;
+    let served = if args.how.stdio {
+        let session = async { net::sync_over(&db, Stdio::new(), options, |_| ()).await };
+        runtime.block_on(session).map(drop).map_err(|error| Failure::peer("the peer", error))
+    } else {
+        let listening = runtime.block_on(TcpListener::bind(args.listen));
+        let failed = |source| Failure::Listen { address: args.listen, source };
+        let listener = listening.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let allow = match args.allow {
+            Some(allow) => allow,
+            None if args.listen.ip().is_loopback() => Allow::Anyone,
+            None => Allow::Known,
+        };
+        let fingerprint = Identity::of(&db)?.fingerprint();
+        say(&format!("listening at tcp://{address}, fingerprint {fingerprint}"))?;
+        let admit: Admit = {
+            let dir = dir.to_owned();
+            // Read anew for every visitor: somebody may have been let in or forgotten meanwhile.
+            Arc::new(move |key| {
+                allow == Allow::Anyone || Peers::read(&dir).is_ok_and(|peers| peers.knows(key))
+            })
+        };
+        let report = {
+            let dir = dir.to_owned();
+            Arc::new(move |visit: &Visit| report(&dir, visit))
+        };
+        let options = ServeOptions { sync: options, admit, report };
+        let serving = net::serve(Arc::new(db), listener, options, std::future::pending());
+        runtime.block_on(serving).map_err(|error| Failure::Net(Box::new(error)))
+    };
+    // Nobody may ever end the standard input.
+    runtime.shutdown_background();
+    served
+}
+
+/// Prints one line at once.
+fn say(line: &str) -> Result<(), Failure> {
+    let mut out = Out::new();
+    out.line(line)?;
+    out.finish()
+}
+
+/// Remembers a visit, and prints it.
+fn report(dir: &Path, visit: &Visit) {
+    if let Ok(summary) = &visit.outcome {
+        let root = summary.their_root.unwrap_or(summary.root);
+        if let Err(error) = Peers::update(dir, |peers| peers.synced(visit.peer, None, root, now())) {
+            note(&format!("osmdb: {error}"));
+        }
+    }
+    let known = visit.peer.and_then(|key| Peers::read(dir).ok()?.find(&key).cloned());
+    let name = known.and_then(|peer| peer.name).map(|name| plain(&name));
+    let who = match (name, visit.peer) {
+        (Some(name), _) => format!("{name} ({})", visit.from),
+        (None, Some(key)) => format!("{} ({})", Fingerprint::of(&key), visit.from),
+        (None, None) => visit.from.to_string(),
+    };
+    let what = match &visit.outcome {
+        Ok(summary) => format!(
+            "{}, {}, {} in and {} out, root {}",
+            sync::exchanged(summary),
+            counted(sync::round_trips(summary), "round trip", "round trips"),
+            size(visit.wire.bytes_in()),
+            size(visit.wire.bytes_out()),
+            summary.root,
+        ),
+        Err(NetError::UnknownPeer { key }) => {
+            format!("refused: not known here; `osmdb peers accept {}` lets it in", Fingerprint::of(key))
+        }
+        Err(error) => format!("failed: {}", plain(&error.to_string())),
+    };
+    let time = json::time(now());
+    // Without a standard output there is nobody to tell.
+    let _ = say(&format!(
+        "{} {who}: {what}, {:.1} s",
+        time.as_str().unwrap_or_default(),
+        visit.time.as_secs_f64()
+    ));
+}

@@ -1,0 +1,217 @@
+//! Drives a session over a stream.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use prolly::PageStore;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+
+use super::error::NetError;
+use crate::db::Db;
+use crate::sync::{Options, Session, Summary, SyncError};
+
+/// So many bytes are read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// How often the session is told the time, and progress is shown at most so often.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What was said last is to arrive before the connection goes: the peer has so long to close its side.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Exchanges everything with a peer over a two-way stream of bytes, whatever carries it, and closes the stream.
+/// Reads and writes at once, so that two peers who both have much to send never wait for each other.
+///
+/// `progress` is shown how far the session is, five times a second at most.
+///
+/// Work on the database is done within this future, which may keep its thread busy for as long as an import
+/// takes: a program with other things to do gives it a thread, as [`serve`](super::serve) does for each
+/// peer, with `tokio::task::spawn_blocking` and `Handle::block_on`. It needs the timer of a tokio runtime.
+///
+/// ```
+/// use osmdb::net::sync_over;
+/// use osmdb::sync::Options;
+/// use osmdb::{Coord, Db, Payload, Tags};
+/// # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+/// theirs.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let (here, there) = tokio::io::duplex(1_000);
+/// let (here, there) = tokio::join!(
+///     sync_over(&ours, here, Options::default(), |_| ()),
+///     sync_over(&theirs, there, Options::default(), |_| ()),
+/// );
+/// assert_eq!((here?.gained, there?.given), (1, 1));
+/// assert_eq!(ours.root(), theirs.root());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`SyncError::Cut`] if the stream ends before all is exchanged; otherwise what the session finds wrong, of
+/// which the peer is told, or what the stream does.
+pub async fn sync_over<S, T>(
+    db: &Db<S>,
+    stream: T,
+    options: Options,
+    mut progress: impl FnMut(&Summary),
+) -> Result<Summary, NetError>
+where
+    S: PageStore + Sync,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut session = Session::new(db, options)?;
+    let mut link = Link::new(stream);
+    match exchange(&mut session, &mut link, &mut progress).await {
+        Ok(()) => {
+            link.close().await;
+            Ok(session.summary())
+        }
+        Err(error) => {
+            if let NetError::Sync(reason) = &error
+                && !matches!(reason, SyncError::Cut | SyncError::Refused { .. })
+            {
+                // A frame that is half on its way is finished first, or the peer would take this for its rest.
+                link.out = [&link.out[..], &session.farewell(reason)].concat().into();
+                link.close().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
+    session: &mut Session<'_, S>,
+    link: &mut Link<T>,
+    progress: &mut impl FnMut(&Summary),
+) -> Result<(), NetError> {
+    let began = Instant::now();
+    // How long this side has worked: the peer is not to be blamed for that.
+    let mut worked = Duration::ZERO;
+    loop {
+        let start = Instant::now();
+        if link.is_idle()
+            && let Some(bytes) = session.send()?
+        {
+            link.out = bytes;
+        }
+        worked += start.elapsed();
+        if session.is_finished() && link.is_idle() {
+            progress(&session.summary());
+            return Ok(());
+        }
+        let turn = poll_fn(|cx| link.poll_turn(cx)).await?;
+        let start = Instant::now();
+        if turn.ticked {
+            session.tick(start.duration_since(began).saturating_sub(worked))?;
+            progress(&session.summary());
+        }
+        if let Some(bytes) = turn.came {
+            if bytes == 0 && session.is_read_only() {
+                return Ok(());
+            }
+            if bytes == 0 {
+                return Err(SyncError::Cut.into());
+            }
+            session.receive(link.buffer.get(..bytes).unwrap_or_default())?;
+        }
+        worked += start.elapsed();
+    }
+}
+
+/// A stream, with what is to be written to it.
+struct Link<T> {
+    stream: T,
+    out: Bytes,
+    /// What was written may wait in the stream.
+    unflushed: bool,
+    /// Nothing can be written any more; the peer may have said why.
+    deaf: bool,
+    buffer: Vec<u8>,
+    timer: Interval,
+}
+
+/// What has happened.
+#[derive(Debug, Default)]
+struct Turn {
+    /// So many bytes came; 0 is the end.
+    came: Option<usize>,
+    ticked: bool,
+    sent: bool,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
+    fn new(stream: T) -> Self {
+        let mut timer = interval(TICK);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { stream, out: Bytes::new(), unflushed: false, deaf: false, buffer: vec![0; READ_BYTES], timer }
+    }
+
+    /// Tells whether all is on its way.
+    fn is_idle(&self) -> bool {
+        !self.deaf && self.out.is_empty() && !self.unflushed
+    }
+
+    /// Waits until something has happened, and does what can be done in both directions.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, NetError>> {
+        let mut turn = Turn { ticked: self.timer.poll_tick(cx).is_ready(), ..Turn::default() };
+        if !self.deaf && (!self.out.is_empty() || self.unflushed) {
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(())) => turn.sent = true,
+                Poll::Ready(Err(_)) => self.deaf = true,
+                Poll::Pending => {}
+            }
+        }
+        let mut buffer = ReadBuf::new(&mut self.buffer);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => turn.came = Some(buffer.filled().len()),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(NetError::of_stream(error))),
+            Poll::Pending => {}
+        }
+        if turn.ticked || turn.sent || turn.came.is_some() { Poll::Ready(Ok(turn)) } else { Poll::Pending }
+    }
+
+    /// Writes all that is to be written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.out.advance(written);
+            self.unflushed = true;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is left, closes this direction, and waits for the peer to close the other: a connection
+    /// that goes while something comes may take with it what was sent.
+    async fn close(&mut self) {
+        let closed = async {
+            if !self.deaf {
+                poll_fn(|cx| self.poll_write(cx)).await?;
+                poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
+            }
+            loop {
+                let read = poll_fn(|cx| {
+                    let mut buffer = ReadBuf::new(&mut self.buffer);
+                    let read = Pin::new(&mut self.stream).poll_read(cx, &mut buffer);
+                    read.map_ok(|()| buffer.filled().len())
+                });
+                if read.await? == 0 {
+                    return io::Result::Ok(());
+                }
+            }
+        };
+        // All was exchanged, or the session has failed already: nobody is helped by another error.
+        let _ = timeout(LINGER, closed).await;
+    }
+}

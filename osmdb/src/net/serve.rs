@@ -1,0 +1,221 @@
+//! Answering peers who dial, any number of them side by side.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prolly::PageStore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::HANDSHAKE_TIME;
+use super::dial::{Connection, Metered, Wire};
+use super::drive::sync_over;
+use super::error::NetError;
+use super::identity::Identity;
+use super::tls::{Admit, Secured};
+use super::websocket::WebSocket;
+use crate::db::Db;
+use crate::entry::Author;
+use crate::sync::{Options, Summary};
+
+/// So many sessions go on side by side, each with a thread of its own; who comes then, waits.
+///
+/// ```
+/// assert_eq!(osmdb::net::MAX_SESSIONS, 16);
+/// ```
+pub const MAX_SESSIONS: usize = 16;
+
+/// So many connections are open, with those of whom it is not known yet who they are. Further ones are not
+/// answered until one of these has ended or was given up.
+const MAX_CONNECTIONS: usize = 128;
+
+/// When a connection cannot be taken, because too many files are open, say, another try comes after this.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How peers are answered.
+///
+/// ```
+/// use std::sync::Arc;
+/// use osmdb::net::ServeOptions;
+/// let options = ServeOptions {
+///     report: Arc::new(|visit| println!("{}: {}", visit.from, visit.outcome.is_ok())),
+///     ..ServeOptions::default()
+/// };
+/// # let nobody = osmdb::Db::in_memory("osm")?.author()?;
+/// assert!(!(options.admit)(&nobody), "nobody, unless somebody is named");
+/// # Ok::<(), osmdb::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ServeOptions {
+    /// How each session goes.
+    pub sync: Options,
+    /// Who is let in.
+    pub admit: Admit,
+    /// Is told of every visit when it is over.
+    pub report: Arc<dyn Fn(&Visit) + Send + Sync>,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self { sync: Options::default(), admit: Arc::new(|_| false), report: Arc::new(|_| ()) }
+    }
+}
+
+impl fmt::Debug for ServeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeOptions").field("sync", &self.sync).finish_non_exhaustive()
+    }
+}
+
+/// One peer that came.
+///
+/// ```
+/// # use osmdb::net::{NetError, Visit, Wire};
+/// # let visit = Visit {
+/// #     from: "127.0.0.1:9".parse()?, peer: None, websocket: false, time: Default::default(),
+/// #     wire: Wire::default(), outcome: Err(NetError::SlowHandshake),
+/// # };
+/// match &visit.outcome {
+///     Ok(summary) => println!("{} gained {} entries", visit.from, summary.given),
+///     Err(error) => println!("{}: {error}", visit.from),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Visit {
+    /// Where it came from.
+    pub from: SocketAddr,
+    /// The key that it has proved.
+    pub peer: Option<Author>,
+    /// It came by WebSocket, and not by TCP alone.
+    pub websocket: bool,
+    /// How long it stayed.
+    pub time: Duration,
+    /// How many bytes crossed the wire.
+    pub wire: Wire,
+    /// What came of it.
+    pub outcome: Result<Summary, NetError>,
+}
+
+/// Answers peers who come by TCP or by WebSocket, at one port, until `stop` is there; sessions that go on then
+/// are waited for. A peer that breaks the protocol, is silent or goes away harms no other. See the
+/// [module](super) for an example.
+///
+/// Every session has a thread for its work on the database. Needs a tokio runtime of several threads, with I/O
+/// and time.
+///
+/// # Errors
+/// The database has no key, and cannot make one.
+pub async fn serve<S>(
+    db: Arc<Db<S>>,
+    listener: TcpListener,
+    options: ServeOptions,
+    stop: impl Future<Output = ()>,
+) -> Result<(), NetError>
+where
+    S: PageStore + Send + Sync + 'static,
+{
+    let server = Arc::new(Server {
+        identity: Identity::of(&*db)?,
+        db,
+        options,
+        sessions: Semaphore::new(MAX_SESSIONS),
+    });
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut visits = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let next = async {
+            let permit = Arc::clone(&connections).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let next = pin!(next);
+        let (permit, accepted) = match futures_util::future::select(stop.as_mut(), next).await {
+            futures_util::future::Either::Left(_) => break,
+            futures_util::future::Either::Right((next, _)) => next,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                let server = Arc::clone(&server);
+                visits.spawn(async move {
+                    server.receive(stream, from).await;
+                    drop(permit);
+                });
+            }
+            Err(_) => sleep(PAUSE).await,
+        }
+        while visits.try_join_next().is_some() {}
+    }
+    while visits.join_next().await.is_some() {}
+    Ok(())
+}
+
+struct Server<S> {
+    db: Arc<Db<S>>,
+    identity: Identity,
+    options: ServeOptions,
+    sessions: Semaphore,
+}
+
+impl<S: PageStore + Send + Sync + 'static> Server<S> {
+    /// Receives one peer, and reports the visit.
+    async fn receive(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
+        let began = Instant::now();
+        let (mut peer, mut websocket) = (None, false);
+        let (stream, wire) = Metered::new(stream);
+        let outcome = async {
+            let connection = self.meet(stream, &wire, &mut websocket).await?;
+            peer = connection.peer();
+            self.unite(connection).await
+        };
+        let outcome = outcome.await;
+        if let Err(NetError::UnknownPeer { key }) = &outcome {
+            peer = Some(*key);
+        }
+        (self.options.report)(&Visit { from, peer, websocket, time: began.elapsed(), wire, outcome });
+    }
+
+    /// Finds out what the peer speaks, and who it is.
+    async fn meet(
+        &self,
+        stream: Metered<TcpStream>,
+        wire: &Wire,
+        websocket: &mut bool,
+    ) -> Result<Connection, NetError> {
+        let admit = Arc::clone(&self.options.admit);
+        stream.get().set_nodelay(true).map_err(NetError::of_stream)?;
+        let mut first = [0];
+        let peeked = timeout(HANDSHAKE_TIME, stream.get().peek(&mut first)).await;
+        peeked.map_err(|_| NetError::SlowHandshake)?.map_err(NetError::of_stream)?;
+        // A request of HTTP begins with `GET`, TLS with the number 22.
+        *websocket = first == *b"G";
+        if *websocket {
+            let socket = WebSocket::accept(stream).await?;
+            let secured = Secured::accept(socket, &self.identity, admit).await?;
+            Ok(Connection::secured(secured, wire.clone()))
+        } else {
+            let secured = Secured::accept(stream, &self.identity, admit).await?;
+            Ok(Connection::secured(secured, wire.clone()))
+        }
+    }
+
+    /// Exchanges everything, in a thread that may be busy with it for long.
+    async fn unite(self: &Arc<Self>, connection: Connection) -> Result<Summary, NetError> {
+        let permit = self.sessions.acquire().await;
+        let (server, handle) = (Arc::clone(self), Handle::current());
+        let session = spawn_blocking(move || {
+            let options = server.options.sync.clone();
+            handle.block_on(sync_over(&server.db, connection, options, |_| ()))
+        });
+        let outcome = session.await;
+        drop(permit);
+        outcome.unwrap_or_else(|error| Err(NetError::Io(error.into())))
+    }
+}
