@@ -416,7 +416,7 @@ fn damaged_packs_are_errors() {
     );
     // A bit anywhere.
     for place in 0..40 {
-        let flip = |_: &str, range: Option<Range<u64>>, bytes: Bytes| {
+        let flip = move |_: &str, range: Option<Range<u64>>, bytes: Bytes| {
             let mut bytes = bytes.to_vec();
             if range.is_some() {
                 let at = bytes.len() * place / 40;
@@ -433,7 +433,7 @@ fn damaged_packs_are_errors() {
     // The manifest cut off anywhere.
     let whole = std::fs::read(dir.path().join(osmdb::MANIFEST_NAME)).unwrap().len();
     for end in (0..whole).step_by(whole / 30) {
-        let cut = |_: &str, range: Option<Range<u64>>, bytes: Bytes| match range {
+        let cut = move |_: &str, range: Option<Range<u64>>, bytes: Bytes| match range {
             Some(_) => bytes,
             None => bytes.slice(..end),
         };
