@@ -79,13 +79,13 @@ impl Directory {
         Self { path: path.as_ref().to_owned() }
     }
 
-    fn read_now(&self, file: &str, range: Option<Range<u64>>, limit: usize) -> io::Result<Bytes> {
+    fn read_now(&self, file: &str, range: Option<&Range<u64>>, limit: usize) -> io::Result<Bytes> {
         let mut file = File::open(self.path.join(file))?;
-        let most = match &range {
+        let most = match range {
             Some(range) => range.end.saturating_sub(range.start),
             None => limit as u64 + 1,
         };
-        if let Some(range) = &range {
+        if let Some(range) = range {
             file.seek(SeekFrom::Start(range.start))?;
         }
         let mut bytes = Vec::new();
@@ -108,7 +108,7 @@ impl Files for Directory {
         range: Option<Range<u64>>,
         limit: usize,
     ) -> impl Future<Output = io::Result<Bytes>> + Send {
-        std::future::ready(self.read_now(file, range, limit))
+        std::future::ready(self.read_now(file, range.as_ref(), limit))
     }
 }
 

@@ -46,16 +46,16 @@ impl HttpFiles {
     }
 }
 
-fn read(agent: &Agent, url: &str, range: Option<Range<u64>>, limit: usize) -> io::Result<Bytes> {
+fn read(agent: &Agent, url: &str, range: Option<&Range<u64>>, limit: usize) -> io::Result<Bytes> {
     let mut request = agent.get(url);
     let mut limit = limit as u64;
-    if let Some(Range { start, end }) = &range {
+    if let Some(Range { start, end }) = range {
         let Some(last) = end.checked_sub(1).filter(|last| last >= start) else { return Ok(Bytes::new()) };
         request = request.header("range", format!("bytes={start}-{last}"));
         limit = end - start;
     }
     let mut response = request.call().map_err(ureq::Error::into_io)?;
-    match (response.status().as_u16(), &range) {
+    match (response.status().as_u16(), range) {
         (200, None) | (206, Some(_)) => {}
         (200, Some(_)) => return Err(io::Error::other("the server answers no range requests")),
         (416, Some(_)) => return Ok(Bytes::new()),
@@ -82,7 +82,7 @@ impl Files for HttpFiles {
         limit: usize,
     ) -> impl Future<Output = io::Result<Bytes>> + Send {
         let (agent, url) = (self.agent.clone(), format!("{}/{file}", self.base));
-        OnThread::run(move || read(&agent, &url, range, limit))
+        OnThread::run(move || read(&agent, &url, range.as_ref(), limit))
     }
 }
 

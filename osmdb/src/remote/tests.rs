@@ -53,15 +53,15 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 /// Nodes, ways over them, relations of both; some edited, some so long that their values are out of line.
 pub(super) fn database(
-    nodes: Vec<(Coord, bool)>,
-    ways: Vec<Vec<usize>>,
+    nodes: &[(Coord, bool)],
+    ways: &[Vec<usize>],
     edits: Vec<(usize, Coord)>,
 ) -> Db<MemoryStore> {
     let db = Db::in_memory("osm").unwrap();
     let tags = |tagged: bool| if tagged { Tags::from([("amenity", "well")]) } else { Tags::new() };
     let mut batch = db.batch();
     let mut ids = Vec::new();
-    for (coord, tagged) in &nodes {
+    for (coord, tagged) in nodes {
         let payload = Payload::Node { coord: *coord, tags: tags(*tagged) };
         ids.push(batch.create(payload).unwrap());
     }
@@ -98,7 +98,7 @@ pub(super) fn databases() -> impl Strategy<Value = Db<MemoryStore>> {
     let nodes = vec((coord(), any::<bool>()), 1..60);
     let ways = vec(vec(0usize..60, 2..8), 0..12);
     let edits = vec((0usize..60, coord()), 0..8);
-    (nodes, ways, edits).prop_map(|(nodes, ways, edits)| database(nodes, ways, edits))
+    (nodes, ways, edits).prop_map(|(nodes, ways, edits)| database(&nodes, &ways, edits))
 }
 
 /// Answers a question over an empty store that gets what the answer lacks.
@@ -213,9 +213,9 @@ proptest! {
 #[test]
 fn values_out_of_line_come_together() {
     // 40 long ways in one place: their values are 40 pages, but one round.
-    let nodes = (0..50).map(|at| (Coord::new(at * 10, at * 10).unwrap(), true)).collect();
-    let ways = (0..80).map(|way| vec![way % 50, (way + 7) % 50]).collect();
-    let db = database(nodes, ways, Vec::new());
+    let nodes: Vec<_> = (0..50).map(|at| (Coord::new(at * 10, at * 10).unwrap(), true)).collect();
+    let ways: Vec<_> = (0..80).map(|way| vec![way % 50, (way + 7) % 50]).collect();
+    let db = database(&nodes, &ways, Vec::new());
     let (answers, rounds) = fetched(&db, &Ask::Query("-1,-1,1,1".parse().unwrap(), "way".parse().unwrap()));
     assert_eq!(answers.len(), 80);
     let height = db.snapshot().root().trees.spatial.stats(db.store()).unwrap().height;

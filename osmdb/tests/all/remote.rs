@@ -368,10 +368,13 @@ fn a_cache_on_disk_outlives_the_program() {
     assert_eq!(open().snapshot().query(globe()).count(), found.len());
 }
 
+/// What becomes of the bytes of a file, or of a range of it.
+type Change = dyn Fn(&str, Option<Range<u64>>, Bytes) -> Bytes + Sync;
+
 /// Files that fail in one way.
 struct Broken<'a> {
     files: Directory,
-    change: &'a (dyn Fn(&str, Option<Range<u64>>, Bytes) -> Bytes + Sync),
+    change: &'a Change,
 }
 
 impl Files for Broken<'_> {
@@ -385,10 +388,7 @@ impl Files for Broken<'_> {
     }
 }
 
-fn read_broken(
-    dir: &Path,
-    change: &(dyn Fn(&str, Option<Range<u64>>, Bytes) -> Bytes + Sync),
-) -> Result<Vec<Feature>, RemoteError> {
+fn read_broken(dir: &Path, change: &Change) -> Result<Vec<Feature>, RemoteError> {
     let files = Broken { files: Directory::new(dir), change };
     let remote = BlockingRemote::open(PackOrigin::new(files))?;
     remote.query(globe()).collect()
@@ -416,7 +416,7 @@ fn damaged_packs_are_errors() {
     );
     // A bit anywhere.
     for place in 0..40 {
-        let flip = |_: &str, range: Option<Range<u64>>, bytes: Bytes| {
+        let flip = move |_: &str, range: Option<Range<u64>>, bytes: Bytes| {
             let mut bytes = bytes.to_vec();
             if range.is_some() {
                 let at = bytes.len() * place / 40;
@@ -433,7 +433,7 @@ fn damaged_packs_are_errors() {
     // The manifest cut off anywhere.
     let whole = std::fs::read(dir.path().join(osmdb::MANIFEST_NAME)).unwrap().len();
     for end in (0..whole).step_by(whole / 30) {
-        let cut = |_: &str, range: Option<Range<u64>>, bytes: Bytes| match range {
+        let cut = move |_: &str, range: Option<Range<u64>>, bytes: Bytes| match range {
             Some(_) => bytes,
             None => bytes.slice(..end),
         };

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,7 +29,7 @@ fn serve(dir: &Path, with_ranges: bool) -> Server {
     Server { address, requests }
 }
 
-fn talk(stream: &TcpStream, dir: &PathBuf, count: &AtomicUsize, with_ranges: bool) -> std::io::Result<()> {
+fn talk(stream: &TcpStream, dir: &Path, count: &AtomicUsize, with_ranges: bool) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut out = stream;
     loop {
