@@ -32,6 +32,8 @@ mod model;
 #[cfg(feature = "net")]
 #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub mod net;
+mod pack;
+mod remote;
 mod root;
 pub mod sync;
 mod timestamp;
@@ -55,6 +57,17 @@ pub use geohash::{GeohashError, MAX_GEOHASH_DIGITS, geohash_bbox};
 pub use model::{
     BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
     MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
+};
+#[cfg(feature = "http")]
+pub use pack::HttpFiles;
+pub use pack::{
+    Directory, Files, Folder, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, MAX_PACKS, PackError,
+    PackOrigin, Publish, PublishError, Published,
+};
+pub use remote::{
+    Answers, Ask, AskError, AskNearest, BlockingAnswers, BlockingRemote, DEFAULT_CACHE_PAGES, Dropped,
+    Incoming, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_READ_BYTES, MAX_TREE_NAME_BYTES, OriginError,
+    PageOrigin, Remote, RemoteError, RemoteOptions, RemotePages, Request, Traffic, block_on,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
 pub use timestamp::{parse_timestamp, show_timestamp};

@@ -238,7 +238,20 @@ pub(crate) struct RawRoot {
     counts: Counts,
 }
 
+/// The top pages of the trees that questions begin with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawTops {
+    pub(crate) heads: Cid,
+    pub(crate) spatial: Cid,
+}
+
 impl RawRoot {
+    /// Returns the top pages of the trees that questions begin with.
+    pub(crate) const fn tops(&self) -> RawTops {
+        let [heads, _, spatial, ..] = self.trees;
+        RawTops { heads, spatial }
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RootError> {
         let mut reader = Reader::new(bytes);
         reader.array_of(5)?;
@@ -267,6 +280,11 @@ impl RawRoot {
         };
         reader.end()?;
         Ok(Self { name, config, trees, counts })
+    }
+
+    /// Returns what the record links to: the configuration, then the trees.
+    pub(crate) fn links(&self) -> Vec<Cid> {
+        [self.config].into_iter().chain(self.trees).collect()
     }
 
     pub(crate) fn with_config(self, record: &[u8]) -> Result<Root, RootError> {

@@ -6,6 +6,7 @@
 //! - `--quick`: 170,000 made-up elements and not 1,700,000
 //! - `--only TEXT`: only rows whose name has this text in it
 
+mod far;
 mod link;
 mod table;
 
@@ -163,6 +164,13 @@ fn main() -> Result<(), Failure> {
         let (ours, theirs) = (run.empty("nothing")?, run.empty("2025-b")?);
         theirs.import(&[&later], |_, _| {})?;
         run.exchange("andorra: nothing meets 2025", &ours, &theirs, (1.0, Some(3 * size)))?;
+    }
+    if let Some(later) = extract("andorra-2025.osm.pbf")
+        && run.wants("far")
+    {
+        let there = run.empty("far")?;
+        there.import(&[&later], |_, _| {})?;
+        far::measure(&mut run.table, there, &run.scratch.path().join("files"))?;
     }
     if run.wants("11,290") {
         let (ours, theirs) = (run.made_up("p2p-a", 11_290)?, run.made_up("p2p-b", 11_290)?);

@@ -1,5 +1,7 @@
 //! The table, on the terminal and as JSON.
 
+use osmdb::Traffic;
+
 use crate::Failure;
 use crate::link::Exchange;
 
@@ -38,6 +40,26 @@ impl Table {
             "work ms": work,
             "target round trips": target.0,
             "target bytes": target.1,
+        }));
+    }
+
+    /// Adds a question to a dataset elsewhere: what was asked, what it cost, and the bytes of what was answered.
+    pub fn ask(&mut self, row: &str, traffic: &Traffic, found: u64, answer: u64) {
+        if !self.0.iter().any(|row| row.get("requests").is_some()) {
+            println!(
+                "{:<46} {:>7} {:>11} {:>9} {:>11} {:>11}",
+                "", "trips", "bytes", "found", "answer", "requests"
+            );
+        }
+        let Traffic { rounds, requests, bytes, .. } = traffic;
+        println!("{row:<46} {rounds:>7} {bytes:>11} {found:>9} {answer:>11} {requests:>11}");
+        self.0.push(serde_json::json!({
+            "row": row,
+            "round trips": rounds,
+            "requests": requests,
+            "bytes": bytes,
+            "found": found,
+            "compressed": answer,
         }));
     }
 

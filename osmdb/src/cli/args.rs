@@ -26,6 +26,13 @@ pub(super) struct Cli {
     /// seconds since 1970)
     #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
     pub(super) at: Option<At>,
+    /// Read a dataset that was published, in a directory or at a URL, instead of a database here: for root, get,
+    /// query, nearest, history and refs
+    #[arg(long = "from", id = "published", global = true, value_name = "DIR|URL")]
+    pub(super) from: Option<String>,
+    /// With --from: keep what was read in this directory, for the next time
+    #[arg(long, global = true, value_name = "DIR", requires = "published")]
+    pub(super) cache: Option<PathBuf>,
     /// Wait this long if another process has the database open
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5)]
     pub(super) wait: u32,
@@ -254,6 +261,16 @@ pub(super) enum Verb {
         /// Print one JSON object, with the forks
         #[arg(long)]
         json: bool,
+    },
+    /// Publish the dataset as static files, to a directory that any web server can serve
+    #[command(after_help = "Examples:\n  \
+        osmdb publish /srv/www/andorra\n  \
+        osmdb --from /srv/www/andorra query --bbox 1.50,42.50,1.55,42.52 --format count\n\n\
+        Publishing again writes what is new, and a small file that names it, last. Nothing is removed.")]
+    Publish {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        to: String,
     },
     /// Unite with peers, both ways: afterwards all have the same root
     ///
@@ -561,6 +578,7 @@ impl Verb {
                 | Self::Refs { .. }
                 | Self::Changes { .. }
                 | Self::Forks { .. }
+                | Self::Publish { .. }
                 | Self::Stats { .. }
         )
     }

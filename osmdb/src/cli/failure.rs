@@ -78,6 +78,26 @@ pub(super) enum Failure {
     NotThen,
     #[error("the database was not there at {at}: ask for a later time")]
     NotYet { at: osmdb::At },
+    /// A dataset elsewhere.
+    #[error("{}{}", .0, remote_advice(.0))]
+    Remote(#[from] osmdb::RemoteError),
+    /// A folder with files.
+    #[error(transparent)]
+    Publish(#[from] osmdb::PublishError),
+    /// A folder that cannot be named like this.
+    #[error("{name}: {source}")]
+    Folder {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// `--from` with a verb that does not read.
+    #[error("--from is for root, get, query, nearest, history and refs: for others, import the data here")]
+    NotFrom,
+    /// `--from` with a time.
+    #[error("a published dataset has no reflog: give --at a root")]
+    NoTimeThere,
     #[error("say what to look for: give --bbox, --geohash or --filter")]
     NoQuestion,
     #[error(transparent)]
@@ -148,6 +168,8 @@ impl Failure {
             | Self::CountOfPart
             | Self::NoQuestion
             | Self::NotThen
+            | Self::NotFrom
+            | Self::NoTimeThere
             | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),
             _ => false,
@@ -172,6 +194,25 @@ impl From<ReadError> for Failure {
 }
 
 /// Says what to do, where the error itself does not.
+fn remote_advice(error: &osmdb::RemoteError) -> &'static str {
+    use osmdb::{OriginError, RemoteError};
+    match error {
+        RemoteError::Origin { source: OriginError::Offline { source, .. }, .. }
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            ": nothing is published there; publish it with `osmdb publish`, or name another place"
+        }
+        RemoteError::Origin { source: OriginError::Offline { .. }, .. } => ": try again later",
+        RemoteError::Origin { source: OriginError::Pack(_) | OriginError::Unasked { .. }, .. } => {
+            ": have it published again"
+        }
+        RemoteError::Origin { source: OriginError::Missing(_), .. } => {
+            ": give another root, or have it published again"
+        }
+        _ => "",
+    }
+}
+
 fn advice(error: &osmdb::Error) -> String {
     let advice = match error {
         osmdb::Error::Read(error) => read_advice(error.problem()),

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use osmdb::{At, Cursor, ElementId, Entry, Origin, Payload, Revision, Version};
+use osmdb::{At, Cursor, ElementId, Entry, Origin, Payload, Revision, Snapshot, Version};
+use prolly::PageSource;
 use serde_json::Value;
 
 use super::database::{self, Directory};
@@ -20,7 +21,10 @@ pub(super) fn history(
     as_json: bool,
 ) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let revisions = database::snapshot(&db, at)?.history(element)?;
+    show(element, &database::snapshot(&db, at)?.history(element)?, as_json)
+}
+
+pub(super) fn show(element: ElementId, revisions: &[Revision], as_json: bool) -> Result<(), Failure> {
     if revisions.is_empty() {
         complain(&format!("{element} is not in the database"));
         return Err(Failure::Said);
@@ -29,7 +33,7 @@ pub(super) fn history(
     if as_json {
         revisions.iter().try_for_each(|revision| out.line(as_value(revision)))?;
     } else {
-        drawing(&revisions).into_iter().try_for_each(|line| out.line(line))?;
+        drawing(revisions).into_iter().try_for_each(|line| out.line(line))?;
     }
     out.finish()
 }
@@ -118,7 +122,14 @@ pub(super) fn refs(
     as_json: bool,
 ) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let snapshot = database::snapshot(&db, at)?;
+    refs_of(&database::snapshot(&db, at)?, elements, as_json)
+}
+
+pub(super) fn refs_of<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    elements: &[ElementId],
+    as_json: bool,
+) -> Result<(), Failure> {
     let mut users = BTreeSet::new();
     for element in elements {
         users.extend(snapshot.refs(*element)?);

@@ -13,6 +13,7 @@ mod export;
 mod failure;
 #[cfg(feature = "flatgeobuf")]
 mod flatgeobuf;
+mod from;
 mod geojson;
 mod graph;
 mod history;
@@ -55,10 +56,13 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, at, wait, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, wait, from, cache, verb }: Cli) -> Result<(), Failure> {
     let db = Directory { path: db, wait: Duration::from_secs(wait.into()) };
     if at.is_some() && !verb.reads_the_past() {
         return Err(Failure::NotThen);
+    }
+    if let Some(name) = from {
+        return from::From { name, cache, at }.run(&verb);
     }
     match verb {
         Verb::Demo { dir } => demo::demo(dir.as_deref()),
@@ -66,6 +70,7 @@ fn run(Cli { db, at, wait, verb }: Cli) -> Result<(), Failure> {
         Verb::Root { json } => show::root(&db, at, json),
         Verb::Get { elements } => show::get(&db, at, &elements),
         Verb::Query(args) => query::query(&db, at, &args),
+        Verb::Publish { to } => from::publish(&db, at, &to),
         Verb::Export { file, changeset: Some(changeset), json, .. } => {
             diff::changeset(&db, at, &file, changeset, json)
         }

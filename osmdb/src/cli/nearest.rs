@@ -1,7 +1,8 @@
 //! `nearest`.
 
 use clap::Args;
-use osmdb::{Area, At, Coord, Filter, Neighbour};
+use osmdb::{Area, At, Coord, Filter, Neighbour, Snapshot};
+use prolly::PageSource;
 use serde_json::Value;
 
 use super::database::{self, Directory};
@@ -18,21 +19,30 @@ pub(super) struct NearestArgs {
     from: Coord,
     /// Only what passes this filter; given several times, what passes all of them. See `osmdb query --help`
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
-    filter: Vec<Filter>,
+    pub(super) filter: Vec<Filter>,
     /// Print at most so many
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    limit: u64,
+    pub(super) limit: u64,
     /// Only what is at most so many metres away
     #[arg(long, value_name = "METRES")]
-    within: Option<u32>,
+    pub(super) within: Option<u32>,
     /// Print a GeoJSON feature on each line, with its distance as \"@metres\"
     #[arg(long)]
     json: bool,
 }
 
+impl NearestArgs {
+    pub(super) const fn place(&self) -> Coord {
+        self.from
+    }
+}
+
 pub(super) fn nearest(dir: &Directory, at: Option<At>, args: &NearestArgs) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let snapshot = database::snapshot(&db, at)?;
+    answer(&database::snapshot(&db, at)?, args)
+}
+
+pub(super) fn answer<S: PageSource>(snapshot: &Snapshot<S>, args: &NearestArgs) -> Result<(), Failure> {
     let mut nearest = snapshot.nearest(args.from, &joined(&args.filter));
     if let Some(metres) = args.within {
         nearest = nearest.within(metres.into());

@@ -22,7 +22,7 @@ pub(super) struct QueryArgs {
     geohash: Option<BBox>,
     /// Only what passes this filter; given several times, what passes all of them. Without a box: everywhere
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
-    filter: Vec<Filter>,
+    pub(super) filter: Vec<Filter>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Geojson)]
     format: Format,
@@ -47,6 +47,33 @@ enum Format {
     Count,
 }
 
+impl QueryArgs {
+    /// Returns the box, if there is one, and if what is asked goes together.
+    pub(super) fn area(&self) -> Result<Option<BBox>, Failure> {
+        if self.counts() && (self.limit.is_some() || self.cursor.is_some()) {
+            return Err(Failure::CountOfPart);
+        }
+        let bbox = self.bbox.or(self.geohash);
+        if bbox.is_none() && self.filter.is_empty() {
+            return Err(Failure::NoQuestion);
+        }
+        Ok(bbox)
+    }
+
+    pub(super) fn counts(&self) -> bool {
+        self.format == Format::Count
+    }
+
+    /// Tells whether areas are drawn.
+    pub(super) const fn draws(&self) -> bool {
+        matches!(self.format, Format::Geojson | Format::Geojsonseq)
+    }
+
+    pub(super) const fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+}
+
 fn cell(prefix: &str) -> Result<BBox, GeohashError> {
     geohash_bbox(prefix)
 }
@@ -57,18 +84,12 @@ pub(super) fn joined(filters: &[Filter]) -> Filter {
 }
 
 pub(super) fn query(dir: &Directory, at: Option<At>, args: &QueryArgs) -> Result<(), Failure> {
-    if args.format == Format::Count && (args.limit.is_some() || args.cursor.is_some()) {
-        return Err(Failure::CountOfPart);
-    }
-    let bbox = args.bbox.or(args.geohash);
-    if bbox.is_none() && args.filter.is_empty() {
-        return Err(Failure::NoQuestion);
-    }
+    let bbox = args.area()?;
     let db = database::existing(dir)?;
     answer(&database::snapshot(&db, at)?, bbox, args)
 }
 
-fn answer<S: PageSource>(
+pub(super) fn answer<S: PageSource>(
     snapshot: &Snapshot<S>,
     bbox: Option<BBox>,
     args: &QueryArgs,

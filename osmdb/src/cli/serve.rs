@@ -100,11 +100,11 @@ fn say(line: &str) -> Result<(), Failure> {
 
 /// Remembers a visit, and prints it.
 fn report(dir: &Path, visit: &Visit) {
-    if let Ok(summary) = &visit.outcome {
-        let root = summary.their_root.unwrap_or(summary.root);
-        if let Err(error) = Peers::update(dir, |peers| peers.synced(visit.peer, None, root, now())) {
-            note(&format!("osmdb: {error}"));
-        }
+    if let Ok(summary) = &visit.outcome
+        && let Some(root) = summary.their_root
+        && let Err(error) = Peers::update(dir, |peers| peers.synced(visit.peer, None, root, now()))
+    {
+        note(&format!("osmdb: {error}"));
     }
     let known = visit.peer.and_then(|key| Peers::read(dir).ok()?.find(&key).cloned());
     let name = known.and_then(|peer| peer.name).map(|name| plain(&name));
@@ -114,6 +114,9 @@ fn report(dir: &Path, visit: &Visit) {
         (None, None) => visit.from.to_string(),
     };
     let what = match &visit.outcome {
+        Ok(summary) if summary.way.is_none() => {
+            format!("only read, {} in and {} out", size(visit.wire.bytes_in()), size(visit.wire.bytes_out()))
+        }
         Ok(summary) => format!(
             "{}, {}, {} in and {} out, root {}",
             sync::exchanged(summary),

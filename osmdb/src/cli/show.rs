@@ -1,6 +1,7 @@
 //! `root` and `get`.
 
-use osmdb::{At, ElementId};
+use osmdb::{At, ElementId, Root, Snapshot};
+use prolly::PageSource;
 
 use super::database::{self, Directory};
 use super::failure::Failure;
@@ -9,20 +10,25 @@ use super::output::{Out, complain};
 
 pub(super) fn root(dir: &Directory, at: Option<At>, as_json: bool) -> Result<(), Failure> {
     let db = database::existing(dir)?;
+    named(database::snapshot(&db, at)?.root(), as_json)
+}
+
+pub(super) fn named(root: &Root, as_json: bool) -> Result<(), Failure> {
     let mut out = Out::new();
-    let snapshot = database::snapshot(&db, at)?;
-    let root = snapshot.root().cid();
     if as_json {
-        out.line(serde_json::json!({ "root": root.to_string(), "name": snapshot.root().name }))?;
+        out.line(serde_json::json!({ "root": root.cid().to_string(), "name": root.name }))?;
     } else {
-        out.line(root)?;
+        out.line(root.cid())?;
     }
     out.finish()
 }
 
 pub(super) fn get(dir: &Directory, at: Option<At>, elements: &[ElementId]) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let snapshot = database::snapshot(&db, at)?;
+    heads(&database::snapshot(&db, at)?, elements)
+}
+
+pub(super) fn heads<S: PageSource>(snapshot: &Snapshot<S>, elements: &[ElementId]) -> Result<(), Failure> {
     let mut out = Out::new();
     let mut unknown = Vec::new();
     for element in elements {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use prolly::{KeyRange, PageSource};
 
+use super::find::{FindHistory, FindVersion};
 use super::items::each;
 use super::snapshot::{changed, parse_history};
 use super::{Head, Snapshot};
-use crate::entry::{Entry, Known, Lineage, Version, lineage};
+use crate::entry::{Entry, Known, Version};
 use crate::error::Error;
 use crate::model::ElementId;
 use crate::views::keys;
@@ -66,11 +67,7 @@ impl<S: PageSource> Snapshot<S> {
     /// # Errors
     /// A page is missing or damaged.
     pub fn version(&self, element: ElementId, version: Version) -> Result<Option<Head>, Error> {
-        let key = keys::history(element, &version);
-        if let Some(value) = self.root().trees.history.get(self.source(), &key)? {
-            return Ok(Some(parse_history((key.to_vec().into(), value))?.into()));
-        }
-        Ok(self.get(element)?.into_iter().find(|head| head.version == version))
+        Ok(FindVersion::new(&self.root().trees, element, version).step(self.source())?.complete()?)
     }
 
     /// Returns the version with this hash, of whatever element; `None` if it is not there.
@@ -135,36 +132,7 @@ impl<S: PageSource> Snapshot<S> {
     /// # Errors
     /// A page is missing or damaged.
     pub fn history(&self, element: ElementId) -> Result<Vec<Revision>, Error> {
-        let mut all = Vec::new();
-        for pair in self.heads_of([element]) {
-            all = Known::decode_heads(element, &pair?.1).map_err(Error::entry(element))?;
-        }
-        let heads: BTreeSet<Version> = all.iter().map(|known| known.version).collect();
-        for known in self.replaced_of([element]) {
-            all.push(known?);
-        }
-        let Lineage { order, mut replaces } = lineage(&all);
-        let versions: Vec<Version> = all.iter().map(|known| known.version).collect();
-        let known: BTreeSet<&Version> = versions.iter().collect();
-        let mut ranks = vec![0; order.len()];
-        for (rank, place) in order.iter().enumerate() {
-            if let Some(slot) = ranks.get_mut(*place) {
-                *slot = rank;
-            }
-        }
-        let mut revisions: Vec<(usize, Revision)> = Vec::with_capacity(all.len());
-        for ((place, Known { version, entry, .. }), rank) in all.into_iter().enumerate().zip(&ranks) {
-            let mut replaced: Vec<usize> =
-                replaces.get_mut(place).map(std::mem::take).into_iter().flatten().collect();
-            replaced.sort_by_key(|place| ranks.get(*place));
-            let mut replaces: Vec<Version> =
-                replaced.into_iter().filter_map(|place| versions.get(place).copied()).collect();
-            replaces.extend(entry.links().iter().filter(|link| !known.contains(link)));
-            let is_head = heads.contains(&version);
-            revisions.push((*rank, Revision { version, entry, replaces, is_head }));
-        }
-        revisions.sort_by_key(|(rank, _)| *rank);
-        Ok(revisions.into_iter().map(|(_, revision)| revision).collect())
+        Ok(FindHistory::new(&self.root().trees, element).step(self.source())?.complete()?)
     }
 
     /// Iterates over the versions that belong to a changeset, imported or edited: nodes, ways, relations,

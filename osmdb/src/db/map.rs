@@ -216,13 +216,13 @@ impl<S: PageSource> Map<S> {
 
 /// The call itself: knows no source. Each phase asks for all it needs at once.
 #[derive(Debug)]
-struct FindMap {
+pub(crate) struct FindMap {
     trees: Trees,
     phase: Phase,
     found: Found,
-    nodes: Vec<u64>,
-    ways: Vec<(ElementId, Bytes)>,
-    relations: BTreeSet<u64>,
+    pub(crate) nodes: Vec<u64>,
+    pub(crate) ways: Vec<(ElementId, Bytes)>,
+    pub(crate) relations: BTreeSet<u64>,
     /// Relations that the phase found; their own are not looked up in it.
     named: Vec<u64>,
 }
@@ -246,13 +246,14 @@ enum Of {
 }
 
 impl FindMap {
-    fn new(trees: &Trees, bbox: BBox) -> Self {
+    pub(crate) fn new(trees: &Trees, bbox: BBox) -> Self {
         let phase = Phase::Box(Places::new(trees.spatial, Window::of(bbox), Part::All));
         let (nodes, ways, relations, named) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
         Self { trees: *trees, phase, found: Found::default(), nodes, ways, relations, named }
     }
 
-    fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<()>, Error> {
+    /// Finds the names of all; then they are in the fields.
+    pub(crate) fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<()>, Error> {
         loop {
             match &mut self.phase {
                 Phase::Box(places) => match places.step(source, &mut self.found)? {

@@ -121,8 +121,7 @@ impl<S> Nearest<S> {
     /// ```
     #[must_use]
     pub fn within(mut self, metres: f64) -> Self {
-        self.find.limit = if metres < FARTHEST { metres } else { FARTHEST };
-        self.find.begin(FIRST_RADIUS);
+        self.find.within(metres);
         self
     }
 }
@@ -145,7 +144,7 @@ type Rank = (u64, ElementId, [u8; KEY_BYTES], usize);
 
 /// The search itself: knows no source.
 #[derive(Debug)]
-struct FindNearest {
+pub(crate) struct FindNearest {
     root: Root,
     limit: f64,
     /// The radius of the box that is looked at.
@@ -163,7 +162,7 @@ enum Phase {
 }
 
 impl FindNearest {
-    fn new(root: &Root, from: Coord, filter: Filter) -> Self {
+    pub(crate) fn new(root: &Root, from: Coord, filter: Filter) -> Self {
         let ring = Ring {
             from,
             wants_relations: filter.admits(Kind::Relation),
@@ -203,7 +202,14 @@ impl FindNearest {
         };
     }
 
-    fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Neighbour>>, Error> {
+    /// Sets how far away anything may be, and begins anew.
+    pub(crate) fn within(&mut self, metres: f64) {
+        self.limit = if metres < FARTHEST { metres } else { FARTHEST };
+        self.begin(FIRST_RADIUS);
+    }
+
+    /// Finds the next; `None` at the end.
+    pub(crate) fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Neighbour>>, Error> {
         loop {
             if let Some(found) = self.found.pop_front() {
                 return Ok(Step::Ready(Some(found)));

@@ -3,10 +3,10 @@
 //! Every reading operation that begins with a box goes this way: the box query, counting, the nearest
 //! places, the map call. What each makes of a pair is its own [`Visit`].
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
-use prolly::{KeyRange, PageSource, ReadValue, Run, Scan, Step, Tree, Value, ValueRef};
+use prolly::{Cid, KeyRange, MAX_FRONTIER, PageSource, ReadValue, Run, Scan, Step, Tree, Value, ValueRef};
 
 use super::by_tag::{ByTag, Found};
 use crate::error::Error;
@@ -15,6 +15,9 @@ use crate::geometry::Window;
 use crate::model::{ElementId, Kind};
 use crate::root::Root;
 use crate::views::{keys, spatial};
+
+/// While a value is waited for, no more pairs than this are looked at to say which others will be needed.
+const MAX_AHEAD: usize = 1 << 16;
 
 /// How much of a pair somebody needs to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,12 +195,12 @@ impl Places {
                     Step::Ready(bytes) => visit.look(&key, &bytes, &self.windows)?,
                     Step::Missing(cids) => {
                         self.reading = Some((key, value));
-                        return Ok(Step::Missing(cids));
+                        return self.look_ahead(source, visit, cids);
                     }
                 }
             }
             let Some((key, value)) = self.rest.pop_front() else { return Ok(Step::Ready(true)) };
-            match self.wants(&key, visit) {
+            match wants(&key, &self.windows, visit) {
                 Wants::Nothing => {}
                 Wants::Key => visit.look(&key, &[], &self.windows)?,
                 Wants::KeyAndValue => self.reading = Some((key, ReadValue::new(value))),
@@ -205,10 +208,23 @@ impl Places {
         }
     }
 
+    fn look_ahead<S, V>(&mut self, source: &S, visit: &V, missing: Vec<Cid>) -> Result<Step<bool>, Error>
+    where
+        S: PageSource,
+        V: Visit,
+    {
+        let mut rest = std::mem::take(&mut self.rest);
+        let windows = self.windows.clone();
+        let wants = |key: &[u8]| wants(key, &windows, visit) == Wants::KeyAndValue;
+        let step = look_ahead(source, || self.run(source), &mut rest, wants, missing);
+        self.rest = rest;
+        step
+    }
+
     /// Shows the pairs of a leaf up to the first whose value must be read from elsewhere.
     fn show<V: Visit>(&mut self, run: &Run, visit: &mut V) -> Result<(), Error> {
         for (index, (key, value)) in run.iter().enumerate() {
-            match (self.wants(key, visit), value) {
+            match (wants(key, &self.windows, visit), value) {
                 (Wants::Nothing, _) => {}
                 (Wants::Key, _) => visit.look(key, &[], &self.windows)?,
                 (Wants::KeyAndValue, ValueRef::Inline(value)) => visit.look(key, value, &self.windows)?,
@@ -220,11 +236,48 @@ impl Places {
         }
         Ok(())
     }
+}
 
-    fn wants<V: Visit>(&self, key: &[u8], visit: &V) -> Wants {
-        let may_touch = spatial::may_touch(key, &self.windows);
-        if may_touch { visit.wants(key, &self.windows) } else { Wants::Nothing }
+fn wants<V: Visit>(key: &[u8], windows: &[Window], visit: &V) -> Wants {
+    if spatial::may_touch(key, windows) { visit.wants(key, windows) } else { Wants::Nothing }
+}
+
+/// Says what else will be needed beside the pages that a value lacks: those of the values behind it, as far
+/// as the leaves are here, and then the next leaves. So values out of line cost a round trip together.
+fn look_ahead<S: PageSource, T>(
+    source: &S,
+    mut next: impl FnMut() -> Result<Step<Option<Run>>, Error>,
+    rest: &mut VecDeque<(Bytes, Value)>,
+    wants: impl Fn(&[u8]) -> bool,
+    mut frontier: Vec<Cid>,
+) -> Result<Step<T>, Error> {
+    let mut seen: HashSet<Cid> = frontier.iter().copied().collect();
+    let mut looked_at = 0;
+    while frontier.len() < MAX_FRONTIER {
+        let Some((key, value)) = rest.get(looked_at) else {
+            if looked_at >= MAX_AHEAD {
+                break;
+            }
+            match next()? {
+                Step::Ready(Some(run)) => rest.extend(run.pairs()),
+                Step::Ready(None) => break,
+                Step::Missing(cids) => {
+                    frontier.extend(cids.into_iter().filter(|cid| seen.insert(*cid)));
+                    break;
+                }
+            }
+            continue;
+        };
+        looked_at += 1;
+        if matches!(value, Value::Linked(..))
+            && wants(key)
+            && let Step::Missing(cids) = ReadValue::new(value.clone()).step(source)?
+        {
+            frontier.extend(cids.into_iter().filter(|cid| seen.insert(*cid)));
+        }
     }
+    frontier.truncate(MAX_FRONTIER);
+    Ok(Step::Missing(frontier))
 }
 
 /// Names the record that is damaged at a spatial key.
@@ -236,32 +289,67 @@ pub(crate) fn damaged(key: &[u8]) -> impl FnOnce(crate::entry::EntryError) -> Er
     }
 }
 
+/// Walks over the pairs of a tree with their values, wherever these are kept.
+#[derive(Debug)]
+pub(crate) struct PairsOf {
+    scan: Scan,
+    rest: VecDeque<(Bytes, Value)>,
+    reading: Option<(Bytes, ReadValue)>,
+}
+
+impl PairsOf {
+    pub(crate) fn new(scan: Scan) -> Self {
+        Self { scan, rest: VecDeque::new(), reading: None }
+    }
+
+    /// Returns the next pair; `None` at the end.
+    pub(crate) fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<(Bytes, Bytes)>>, Error> {
+        loop {
+            if let Some((key, mut value)) = self.reading.take() {
+                return match value.step(source)? {
+                    Step::Ready(bytes) => Ok(Step::Ready(Some((key, bytes)))),
+                    Step::Missing(cids) => {
+                        self.reading = Some((key, value));
+                        let next = || Ok(self.scan.step(source)?);
+                        look_ahead(source, next, &mut self.rest, |_| true, cids)
+                    }
+                };
+            }
+            match self.rest.pop_front() {
+                Some((key, Value::Inline(bytes))) => return Ok(Step::Ready(Some((key, bytes)))),
+                Some((key, value)) => self.reading = Some((key, ReadValue::new(value))),
+                None => match self.scan.step(source)? {
+                    Step::Missing(cids) => return Ok(Step::Missing(cids)),
+                    Step::Ready(None) => return Ok(Step::Ready(None)),
+                    Step::Ready(Some(run)) => self.rest.extend(run.pairs()),
+                },
+            }
+        }
+    }
+}
+
 /// Looks up the heads of elements, in order; those that never existed are passed over.
 #[derive(Debug)]
-pub(crate) struct HeadsOf {
-    scan: Scan,
-    pairs: VecDeque<(Bytes, Value)>,
-    reading: Option<(ElementId, ReadValue)>,
-}
+pub(crate) struct HeadsOf(PairsOf);
 
 impl HeadsOf {
     pub(crate) fn new(heads: Tree, elements: impl IntoIterator<Item = ElementId>) -> Self {
         let keys = elements.into_iter().map(keys::element).collect();
-        Self { scan: Scan::prefixes(heads, keys), pairs: VecDeque::new(), reading: None }
+        Self(PairsOf::new(Scan::prefixes(heads, keys)))
     }
 
     /// Looks up the heads of all elements of a kind, from an id on.
     pub(crate) fn of_kind(heads: Tree, kind: Kind, from: u64) -> Self {
         let mut range = KeyRange::prefix(&[kind.code()]);
         range.from = Bytes::copy_from_slice(&keys::element(ElementId::new(kind, from)));
-        Self { scan: Scan::new(heads, vec![range]), pairs: VecDeque::new(), reading: None }
+        Self(PairsOf::new(Scan::new(heads, vec![range])))
     }
 
     /// Looks up the heads of all elements behind one.
     pub(crate) fn behind(heads: Tree, last: Option<ElementId>) -> Self {
         let from = last.map(|last| [&keys::element(last)[..], &[0]].concat()).unwrap_or_default();
         let range = KeyRange { from: from.into(), to: None };
-        Self { scan: Scan::new(heads, vec![range]), pairs: VecDeque::new(), reading: None }
+        Self(PairsOf::new(Scan::new(heads, vec![range])))
     }
 
     /// Returns the next element and the value of its heads; `None` at the end.
@@ -269,29 +357,13 @@ impl HeadsOf {
     where
         S: PageSource,
     {
-        loop {
-            if let Some((element, mut value)) = self.reading.take() {
-                return Ok(match value.step(source)? {
-                    Step::Ready(bytes) => Step::Ready(Some((element, bytes))),
-                    Step::Missing(cids) => {
-                        self.reading = Some((element, value));
-                        Step::Missing(cids)
-                    }
-                });
-            }
-            if let Some((key, value)) = self.pairs.pop_front() {
+        Ok(match self.0.step(source)? {
+            Step::Missing(cids) => Step::Missing(cids),
+            Step::Ready(None) => Step::Ready(None),
+            Step::Ready(Some((key, value))) => {
                 let element = keys::parse_element(&key).ok_or(Error::Key { tree: "heads" })?;
-                if let Value::Inline(bytes) = value {
-                    return Ok(Step::Ready(Some((element, bytes))));
-                }
-                self.reading = Some((element, ReadValue::new(value)));
-                continue;
+                Step::Ready(Some((element, value)))
             }
-            match self.scan.step(source)? {
-                Step::Missing(cids) => return Ok(Step::Missing(cids)),
-                Step::Ready(None) => return Ok(Step::Ready(None)),
-                Step::Ready(Some(run)) => self.pairs.extend(run.pairs()),
-            }
-        }
+        })
     }
 }

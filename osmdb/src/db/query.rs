@@ -277,7 +277,7 @@ impl Place {
 
 /// The query itself: knows no source.
 #[derive(Debug)]
-struct Find {
+pub(crate) struct Find {
     root: Root,
     /// None are everywhere.
     windows: Vec<Window>,
@@ -300,6 +300,11 @@ enum Phase {
 }
 
 impl Find {
+    /// Begins a query for a box, or everywhere.
+    pub(crate) fn whole(root: &Root, bbox: Option<BBox>, filter: Filter) -> Self {
+        Self::new(root, bbox, filter, Place::Begin)
+    }
+
     fn new(root: &Root, bbox: Option<BBox>, filter: Filter, place: Place) -> Self {
         let windows = bbox.map(Window::of).unwrap_or_default();
         let visit = Gather::new(filter, bbox.is_none());
@@ -335,6 +340,11 @@ impl Find {
             true => Phase::Tagged(RelationsByTag::new(&self.root, &self.visit.filter)),
             false => Phase::Ended,
         }
+    }
+
+    /// Finds the next feature; `None` at the end.
+    pub(crate) fn next<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<Feature>>, Error> {
+        Ok(self.step(source)?.map(|found| found.map(|(_, feature)| feature)))
     }
 
     fn step<S: PageSource>(&mut self, source: &S) -> Result<Step<Option<(Place, Feature)>>, Error> {

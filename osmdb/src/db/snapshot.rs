@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use prolly::{Cid, KeyRange, PageSource, Tree, TreeStats};
 
+use super::find::FindRefs;
 use super::items::each;
 use super::query::Query;
 use crate::entry::{Entry, Known, Version};
@@ -246,7 +247,7 @@ impl<S: PageSource> Snapshot<S> {
     /// # Errors
     /// A page is missing or damaged.
     pub fn refs(&self, element: ElementId) -> Result<Vec<ElementId>, Error> {
-        self.references([element], &[Kind::Way, Kind::Relation]).map(|pair| Ok(pair?.1)).collect()
+        Ok(FindRefs::new(&self.root.trees, element).step(&self.source)?.complete()?)
     }
 
     /// Measures every tree: how many pairs, pages, uncompressed bytes and levels it has, with the names and

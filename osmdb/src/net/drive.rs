@@ -27,7 +27,8 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Exchanges everything with a peer over a two-way stream of bytes, whatever carries it, and closes the stream.
 /// Reads and writes at once, so that two peers who both have much to send never wait for each other.
 ///
-/// `progress` is shown how far the session is, five times a second at most.
+/// `progress` is shown how far the session is, five times a second at most. A peer that only reads is answered
+/// for as long as it stays.
 ///
 /// Work on the database is done within this future, which may keep its thread busy for as long as an import
 /// takes: a program with other things to do gives it a thread, as [`serve`](super::serve) does for each
@@ -117,7 +118,9 @@ async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
         }
         if let Some(end) = turn.ended {
             // A peer that has heard the last word goes; that may be seen before this side knows that it was sent.
-            return if session.is_finished() && link.is_idle() { Ok(()) } else { Err(end) };
+            // One that only reads may go at any time.
+            let over = session.is_read_only() || (session.is_finished() && link.is_idle());
+            return if over { Ok(()) } else { Err(end) };
         }
         worked += start.elapsed();
     }

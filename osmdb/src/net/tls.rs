@@ -38,7 +38,7 @@ const PUBLIC_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0
 const PRIVATE_HEAD: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
-/// After a peer was refused, so many bytes of it are passed over, that it hears why.
+/// After a handshake has failed, so many bytes are passed over, that the peer hears why.
 const MAX_PASSED_OVER: u64 = 64 << 10;
 
 /// Decides whether the holder of a key is a peer.
@@ -105,9 +105,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Secured<T> {
         config.resumption = Resumption::disabled();
         config.enable_sni = false;
         let name = ServerName::try_from("osmdb").map_err(|error| handshake(&error))?;
-        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        let stream = keys.met(connecting).await?.into();
-        keys.secured(stream)
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream).into_fallible();
+        keys.met(connecting).await
     }
 
     /// Secures a stream, on the side that was called. As [`connect`](Self::connect); a peer that is not admitted
@@ -127,27 +126,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Secured<T> {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.send_tls13_tickets = 0;
         let accepting = TlsAcceptor::from(Arc::new(config)).accept(stream).into_fallible();
-        let mut refused = None;
-        let accepting = async {
-            accepting.await.map_err(|(error, stream)| {
-                refused = Some(stream);
-                error
-            })
-        };
-        match keys.met(accepting).await {
-            Ok(stream) => keys.secured(stream.into()),
-            Err(error) => {
-                if let Some(mut stream) = refused {
-                    // The alert is on its way; a connection that goes too early may take it along.
-                    let passed_over = async {
-                        stream.shutdown().await?;
-                        tokio::io::copy(&mut stream.take(MAX_PASSED_OVER), &mut tokio::io::sink()).await
-                    };
-                    let _ = timeout(HANDSHAKE_TIME / 5, passed_over).await;
-                }
-                Err(error)
-            }
-        }
+        keys.met(accepting).await
     }
 
     /// Returns the key that the peer has proved.
@@ -196,15 +175,30 @@ impl Keys {
     }
 
     /// Waits for a handshake, and says what its failure means.
-    async fn met<T>(&self, shaking: impl Future<Output = io::Result<T>>) -> Result<T, NetError> {
+    async fn met<T, U>(
+        &self,
+        shaking: impl Future<Output = Result<U, (io::Error, T)>>,
+    ) -> Result<Secured<T>, NetError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+        U: Into<TlsStream<T>>,
+    {
         match timeout(HANDSHAKE_TIME, shaking).await {
             Err(_) => Err(NetError::SlowHandshake),
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(match self.refused.get() {
-                Some(key) => NetError::UnknownPeer { key: *key },
-                None if is_denial(&error) => NetError::NotKnownThere { ours: self.ours },
-                None => handshake(error),
-            }),
+            Ok(Ok(stream)) => self.secured(stream.into()),
+            Ok(Err((error, mut stream))) => {
+                // An alert is on its way; a connection that goes too early may take it along.
+                let passed_over = async {
+                    stream.shutdown().await?;
+                    tokio::io::copy(&mut stream.take(MAX_PASSED_OVER), &mut tokio::io::sink()).await
+                };
+                let _ = timeout(HANDSHAKE_TIME / 5, passed_over).await;
+                Err(match self.refused.get() {
+                    Some(key) => NetError::UnknownPeer { key: *key },
+                    None if is_denial(&error) => NetError::NotKnownThere { ours: self.ours },
+                    None => handshake(error),
+                })
+            }
         }
     }
 

@@ -124,8 +124,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<T> {
         ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(io)?;
         let some = buf.get(..MESSAGE).unwrap_or(buf);
         let message = Message::Binary(Bytes::copy_from_slice(some));
+        let some = some.len();
         Pin::new(&mut self.socket).start_send(message).map_err(io)?;
-        Poll::Ready(Ok(some.len()))
+        // Not every layer above flushes what it says last.
+        match Pin::new(&mut self.socket).poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(io(error))),
+            _ => Poll::Ready(Ok(some)),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

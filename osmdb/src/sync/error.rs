@@ -116,6 +116,9 @@ pub enum SyncError {
         /// The limit.
         limit: u64,
     },
+    /// What a reader asks is no question.
+    #[error("the question cannot be answered: {0}")]
+    Ask(crate::remote::AskError),
     /// The records do not make the root that the peer announced.
     #[error("the peer's records make the root {found}, but it announced {announced}")]
     Root {

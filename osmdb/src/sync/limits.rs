@@ -70,12 +70,40 @@ pub const MAX_ROUNDS: u32 = 4;
 /// ```
 pub const MAX_SILENCE: Duration = Duration::from_secs(60);
 
+/// A reader may think for so long between its questions.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_READER_SILENCE.as_secs(), 3_600);
+/// ```
+pub const MAX_READER_SILENCE: Duration = Duration::from_secs(3_600);
+
 /// A message that takes longer than this from its first byte to its last is given up.
 ///
 /// ```
 /// assert_eq!(osmdb::sync::MAX_MESSAGE_TIME.as_secs(), 600);
 /// ```
 pub const MAX_MESSAGE_TIME: Duration = Duration::from_secs(600);
+
+/// A reader names at most so many pages that it lacks.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_READ_MISSING, prolly::MAX_FRONTIER);
+/// ```
+pub const MAX_READ_MISSING: usize = 1024;
+
+/// A reader names at most so many pages that it has.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_HAVE, 16_384);
+/// ```
+pub const MAX_HAVE: usize = 16 << 10;
+
+/// So many questions of one reader wait to be answered, at most.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_QUESTIONS, 16);
+/// ```
+pub const MAX_QUESTIONS: usize = 16;
 
 /// No more bytes of entries are taken in in one session, unless [`Options`](super::Options) say otherwise: some
 /// ten times the planet.

@@ -6,6 +6,7 @@ use prolly::cbor::{CborError, Reader, put_bytes, put_signed, put_text, put_unsig
 
 use super::error::SyncError;
 use super::limits::{MAX_EARLIER_ROOTS, PROTOCOL};
+use super::reading::Wanted;
 use super::sketch::{CELL_BYTES, Cell};
 use crate::entry::Known;
 use crate::model::{ElementId, Kind, MAX_ID};
@@ -22,6 +23,9 @@ pub(crate) const DONE: u8 = 9;
 pub(crate) const CREDIT: u8 = 10;
 pub(crate) const WAIT: u8 = 11;
 pub(crate) const STOP: u8 = 12;
+pub(crate) const READ: u8 = 16;
+pub(crate) const PAGES: u8 = 17;
+pub(crate) const READ_END: u8 = 18;
 
 /// The bytes of a root by which it is recognized among a few thousand.
 pub(crate) const SHORT_BYTES: usize = 5;
@@ -169,6 +173,8 @@ pub(crate) enum Message {
         gained: u64,
         refused: u64,
     },
+    /// A reader's question.
+    Read(Box<Wanted>),
     Credit {
         bytes: u64,
     },
@@ -198,6 +204,7 @@ impl Message {
                 Ok(Self::Delta { base: Cid::from_hash(*base), after })
             }
             ENTRIES => Ok(Self::Entries(body)),
+            READ => Ok(Self::Read(Box::new(Wanted::decode(&body)?))),
             LEAVES | LIST | WANT => {
                 let more = match body.first() {
                     Some(0) => false,

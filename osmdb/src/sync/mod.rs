@@ -44,6 +44,7 @@ mod holdings;
 mod inbox;
 mod limits;
 mod message;
+pub(crate) mod reading;
 mod receiving;
 mod sending;
 mod session;
@@ -57,8 +58,9 @@ pub(crate) use self::bases::Bases;
 pub use self::error::SyncError;
 pub use self::inbox::Inbox;
 pub use self::limits::{
-    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES,
-    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE, PROTOCOL,
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES, MAX_HAVE,
+    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READ_MISSING, MAX_READER_SILENCE, MAX_ROUNDS,
+    MAX_SILENCE, PROTOCOL,
 };
 pub(crate) use self::message::ENTRIES;
 pub(crate) use self::receiving::Receiving;

@@ -13,9 +13,11 @@ use super::bulk::Pieces;
 use super::error::SyncError;
 use super::inbox::Inbox;
 use super::limits::{
-    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_ROUNDS, MAX_SILENCE,
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READER_SILENCE,
+    MAX_ROUNDS, MAX_SILENCE,
 };
 use super::message::{self, Cursor, Hello, Message, Part, Phase, short};
+use super::reading::Answer;
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::walk::{Found, Walk};
@@ -145,6 +147,8 @@ pub struct Session<'a, S> {
     walk: Option<Walk>,
     /// What is to be sent, in order.
     sending: VecDeque<Job>,
+    /// Questions of a reader that are being answered.
+    answers: VecDeque<Answer<'a, S>>,
     receiving: Option<Receiving>,
     /// What has come as a whole, and is to be added.
     arrived: Option<Receiving>,
@@ -236,6 +240,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             round: 0,
             walk: None,
             sending: VecDeque::new(),
+            answers: VecDeque::new(),
             receiving: None,
             arrived: None,
             our_done: None,
@@ -284,6 +289,20 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         summary
     }
 
+    /// Tells whether the peer only asks, and takes part in no exchange: such a session ends with its
+    /// connection, at any time.
+    ///
+    /// ```
+    /// # use osmdb::sync::{Options, Session};
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// assert!(!Session::new(&db, Options::default())?.is_read_only());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.theirs.as_ref().is_some_and(|hello| hello.reader)
+    }
+
     /// Returns the next bytes for the peer; `None` if nothing is to be sent before something comes. Works on
     /// the database when there is work to do: that may take as long as an import.
     ///
@@ -325,7 +344,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     pub fn tick(&mut self, now: Duration) -> Result<(), SyncError> {
         self.clock.now = now;
         let silent = now.saturating_sub(self.clock.heard);
-        if silent > self.clock.patience {
+        let patience = if self.is_read_only() { MAX_READER_SILENCE } else { self.clock.patience };
+        if silent > patience {
             return Err(SyncError::Silence { after: silent });
         }
         match self.clock.began.map(|began| now.saturating_sub(began)) {
@@ -359,13 +379,18 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 
     fn take(&mut self, kind: u8, message: Message) -> Result<(), SyncError> {
         let out_of_turn = SyncError::Turn { kind };
+        let reads = self.theirs.as_ref().is_some_and(|hello| hello.reader);
         if self.finished {
             return Err(out_of_turn);
         }
         match message {
             Message::Stop { reason } => return Err(SyncError::Refused { reason }),
             Message::Hello(hello) if self.theirs.is_none() => return self.meet(hello),
-            _ if self.theirs.is_none() => return Err(out_of_turn),
+            Message::Read(wanted) if reads && self.answers.len() < MAX_QUESTIONS => {
+                let store = self.db.store();
+                self.answers.push_back(Answer::begin(store, self.db.root(), *wanted)?);
+            }
+            _ if self.theirs.is_none() || reads => return Err(out_of_turn),
             Message::Credit { bytes } => {
                 self.credit = self.credit.saturating_add(bytes).min(CREDIT_BYTES);
             }
@@ -419,7 +444,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 self.their_done = Some((root, refused));
                 self.close_round()?;
             }
-            Message::Hello(_) => return Err(out_of_turn),
+            Message::Hello(_) | Message::Read(_) => return Err(out_of_turn),
         }
         Ok(())
     }
@@ -427,6 +452,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     /// Hears what the peer holds, and begins to send.
     fn meet(&mut self, hello: Hello) -> Result<(), SyncError> {
         self.summary.crossings += 1;
+        if hello.reader {
+            self.theirs = Some(hello);
+            return Ok(());
+        }
         self.summary.their_root = Some(hello.root);
         if hello.root == self.ours.root().cid() {
             self.summary.way = Some(Way::Equal);
@@ -554,6 +583,14 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 
     /// Does one piece of work; tells whether there was any.
     fn work(&mut self) -> Result<bool, SyncError> {
+        if let Some(answer) = self.answers.front_mut() {
+            let (kind, body) = answer.message()?;
+            if kind == message::READ_END {
+                self.answers.pop_front();
+            }
+            self.out.push(kind, &body, true)?;
+            return Ok(true);
+        }
         if let Some(Job::Cells(cells)) = self.sending.pop_front_if(|job| matches!(job, Job::Cells(_))) {
             self.send_cells(&cells)?;
             return Ok(true);

@@ -69,3 +69,15 @@ fn tag_search() {
     assert!(out.contains("\n10 around 42.507"), "{out}");
     assert_eq!(out.lines().count(), 7, "{out}");
 }
+
+#[test]
+fn sparse_query() {
+    let out = run("sparse_query");
+    let number = |word: &str| word.parse::<u64>().unwrap();
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split(' ').collect()).collect();
+    let all = number(lines[0][1]);
+    assert!(lines[1].starts_with(&["40000", "nodes"]), "{out}");
+    assert_eq!(number(lines[2][0]), 121, "{out}");
+    let read = number(lines[2][4]);
+    assert!(read * 20 < all, "{read} of {all} bytes: {out}");
+}

@@ -8,6 +8,7 @@ mod cli_edit;
 mod cli_editor_files;
 mod cli_json;
 mod cli_reading;
+mod cli_remote;
 mod cli_stick;
 mod cli_watch;
 mod differences;
@@ -22,8 +23,11 @@ mod program;
 mod read_files;
 mod reading;
 mod readme;
+mod remote;
 #[cfg(feature = "net")]
 mod sync;
 mod tags;
 mod watch;
+#[cfg(feature = "http")]
+mod web;
 mod write_files;

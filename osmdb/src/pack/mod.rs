@@ -1,0 +1,28 @@
+//! Datasets as static files: packs of pages, and a manifest that names them (`spec/packs.md`).
+
+mod files;
+mod folder;
+mod format;
+#[cfg(feature = "http")]
+mod http;
+mod origin;
+mod publish;
+
+use bytes::Bytes;
+use prolly::Cid;
+
+pub use self::files::{Directory, Files, Publish};
+pub use self::folder::Folder;
+pub use self::format::{MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, MAX_PACKS, PackError};
+#[cfg(feature = "http")]
+pub use self::http::HttpFiles;
+pub use self::origin::PackOrigin;
+pub use self::publish::{PublishError, Published};
+
+use crate::remote::origin::links;
+use crate::root::RawRoot;
+
+/// Returns what a page or a root record links to, in the order of the places that a pack has for it.
+fn links_of(cid: Cid, bytes: &Bytes) -> Vec<Cid> {
+    RawRoot::decode(bytes).map_or_else(|_| links(cid, bytes), |root| root.links())
+}

@@ -1,0 +1,453 @@
+//! Writing a dataset as static files: what is there already stays, new pages go to new packs, and a manifest is
+//! written last.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+use prolly::{Cid, Page, PageSource, PageStore};
+
+use super::files::{Directory, Files, Publish};
+use super::format::{
+    Leaves, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, Manifest, PACK_MAGIC, PackError, PackFile,
+    Place, Record, key_number,
+};
+use super::links_of;
+use crate::db::{Db, Snapshot};
+use crate::error::Error;
+use crate::remote::block_on;
+use crate::remote::origin::links;
+
+/// How hard packs are compressed: they are written once and read often.
+const ZSTD_LEVEL: i32 = 12;
+
+/// So many bytes of top pages of trees stand in the manifest; more are in a pack.
+const MAX_TOP_BYTES: usize = 12 << 10;
+
+/// So many bytes of values are read together with the leaf that they belong to; longer ones by themselves.
+const MAX_MORE_BYTES: u64 = 32 << 10;
+
+/// So many digits of its hash are the name of a pack.
+const NAME_DIGITS: usize = 32;
+
+/// So many entries has the directory of leaves at most: about 10 kB.
+const MAX_DIRECTORY: usize = 1_600;
+
+/// If more leaves than this went together, the directory would cost more than it saves.
+const MAX_TOGETHER: usize = 4;
+
+/// From so many packs on, everything is written anew.
+const MANY_PACKS: usize = 64;
+
+/// What publishing wrote.
+///
+/// ```
+/// use osmdb::{Coord, Db, Payload, Tags};
+/// # let dir = tempfile::tempdir()?;
+/// let db = Db::in_memory("osm")?;
+/// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+/// let first = db.publish_to(dir.path())?;
+/// assert_eq!(first.packs, 1);
+/// let again = db.publish_to(dir.path())?;
+/// assert_eq!((again.packs, again.pages), (0, 0), "nothing is new");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The root that readers see now.
+    pub root: Cid,
+    /// New packs.
+    pub packs: usize,
+    /// New pages in them.
+    pub pages: u64,
+    /// Bytes written, the manifest among them.
+    pub bytes: u64,
+}
+
+/// Publishing failed. Readers see what they saw before.
+///
+/// ```
+/// use osmdb::{Db, PublishError};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("file");
+/// std::fs::write(&path, "not a directory")?;
+/// assert!(matches!(Db::in_memory("osm")?.publish_to(&path), Err(PublishError::Io { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// A page is missing or damaged here.
+    #[error(transparent)]
+    Read(#[from] Error),
+    /// What is published there already is damaged.
+    #[error("{name}: {source}")]
+    Pack {
+        /// The folder.
+        name: String,
+        /// What is wrong.
+        source: PackError,
+    },
+    /// The folder cannot be read or written.
+    #[error("{what} in {name} failed: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The folder.
+        name: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl<S: PageStore> Db<S> {
+    /// Publishes the database as it is now to a directory, which any web server can then serve: see
+    /// [`Snapshot::publish_to`].
+    ///
+    /// ```
+    /// use osmdb::{BlockingRemote, Coord, Db, PackOrigin, Payload, Tags};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Db::in_memory("osm")?;
+    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// db.publish_to(dir.path())?;
+    /// let remote = BlockingRemote::open(PackOrigin::directory(dir.path()))?;
+    /// assert_eq!(remote.get(node)?, db.get(node)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A page is missing or damaged, or the directory cannot be read or written.
+    pub fn publish_to(&self, dir: impl AsRef<Path>) -> Result<Published, PublishError> {
+        self.snapshot().publish_to(&mut Directory::new(dir))
+    }
+}
+
+impl<S: PageSource> Snapshot<S> {
+    /// Publishes all pages of the dataset as packs, to be read by a [`PackOrigin`](crate::PackOrigin).
+    ///
+    /// Costs all pages the first time; after that the pages that are new, and those of the old branches, to know
+    /// what is there. Packs are only added, and the manifest is replaced last, so that readers see the old
+    /// dataset or the new one. One publishes to a folder at a time. Memory: 64 MiB, and about 100 bytes for
+    /// each page.
+    ///
+    /// ```
+    /// use osmdb::{Coord, Db, Directory, Payload, Tags};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Db::in_memory("osm")?;
+    /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// let published = db.snapshot().publish_to(&mut Directory::new(dir.path()))?;
+    /// assert_eq!(published.root, db.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A page is missing or damaged, or the folder cannot be read or written.
+    pub fn publish_to<P: Publish>(&self, to: &mut P) -> Result<Published, PublishError> {
+        let before = old(to)?;
+        let root = self.root().cid();
+        if before.as_ref().is_some_and(|manifest| manifest.root == root) {
+            return Ok(Published { root, packs: 0, pages: 0, bytes: 0 });
+        }
+        let reuse = before.as_ref().filter(|manifest| manifest.packs.len() < MANY_PACKS);
+        let places =
+            reuse.map_or_else(|| Ok(HashMap::new()), |manifest| places(to, manifest, self.source()))?;
+        let next = before.as_ref().and_then(|before| before.packs.last()).map_or(0, |pack| pack.number + 1);
+        let mut packing = Packing::new(self.source(), to, places, next);
+        let tops = packing.tops(self)?;
+        packing.finish_pack()?;
+        let directory = packing.directory(self.root().trees.spatial.root)?;
+        let Packing { packs: new, pages, written, used, .. } = packing;
+        let old_packs = before.into_iter().flat_map(|before| before.packs);
+        let mut packs: Vec<PackFile> = old_packs.filter(|pack| used.contains(&pack.number)).collect();
+        let count = new.len();
+        packs.extend(new);
+        let manifest = Manifest { root, packs, tops, directory };
+        let bytes = Bytes::from(manifest.encode().map_err(failed(to, "compressing the manifest"))?);
+        let written = written + bytes.len() as u64;
+        to.write(MANIFEST_NAME, bytes).map_err(failed(to, "writing the manifest"))?;
+        Ok(Published { root, packs: count, pages, bytes: written })
+    }
+}
+
+fn failed<F: Files>(to: &F, what: impl Into<String>) -> impl FnOnce(io::Error) -> PublishError {
+    let (what, name) = (what.into(), to.name());
+    move |source| PublishError::Io { what, name, source }
+}
+
+/// Reads the manifest of what is published already.
+fn old<F: Files>(to: &F) -> Result<Option<Manifest>, PublishError> {
+    match block_on(to.read(MANIFEST_NAME, None, MAX_MANIFEST_BYTES)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed(to, "reading the manifest")(source)),
+        Ok(bytes) => {
+            let damaged = |source| PublishError::Pack { name: to.name(), source };
+            Manifest::decode(&bytes).map(Some).map_err(damaged)
+        }
+    }
+}
+
+/// Says where the pages are that are published already: reads the branches again, and of the leaves those that are
+/// not here any more, because their values may be.
+fn places<F, S>(to: &F, manifest: &Manifest, here: &S) -> Result<HashMap<Cid, Place>, PublishError>
+where
+    F: Files,
+    S: PageSource,
+{
+    let mut places = HashMap::new();
+    let mut level: Vec<(Cid, Record)> =
+        manifest.tops.iter().map(|top| (Cid::of(&top.page), top.clone())).collect();
+    let mut seen: HashSet<Cid> = level.iter().map(|(cid, _)| *cid).collect();
+    while !level.is_empty() {
+        let mut below = Vec::new();
+        for (cid, record) in level {
+            let is_above_leaves = Page::verify(cid, record.page.clone()).is_ok_and(|page| page.level() == 1);
+            for (link, place) in links_of(cid, &record.page).into_iter().zip(record.places) {
+                if place.is_nowhere() {
+                    continue;
+                }
+                places.insert(link, place);
+                let contains = || here.contains(&link).map_err(Error::from);
+                if seen.insert(link) && (!is_above_leaves || !contains()?) {
+                    below.push((link, place));
+                }
+            }
+        }
+        level = read_records(to, manifest, below)?;
+    }
+    Ok(places)
+}
+
+fn read_records<F: Files>(
+    to: &F,
+    manifest: &Manifest,
+    wanted: Vec<(Cid, Place)>,
+) -> Result<Vec<(Cid, Record)>, PublishError> {
+    let mut records = Vec::with_capacity(wanted.len());
+    let damaged = |source| PublishError::Pack { name: to.name(), source };
+    for (cid, place) in wanted {
+        let pack = manifest.packs.iter().find(|pack| pack.number == place.pack);
+        let pack = pack.ok_or_else(|| damaged(PackError::NoPack { number: place.pack }))?;
+        let read = block_on(to.read(&pack.name, Some(place.at..place.end()), usize::MAX));
+        let stored = read.map_err(failed(to, format!("reading {}", pack.name)))?;
+        let wrong = || damaged(PackError::Record { file: pack.name.clone(), at: place.at });
+        let record = Record::decode(&stored).filter(|record| Cid::of(&record.page) == cid);
+        records.push((cid, record.ok_or_else(wrong)?));
+    }
+    Ok(records)
+}
+
+/// Puts the pages of a dataset into packs.
+struct Packing<'a, S, P> {
+    source: &'a S,
+    to: &'a mut P,
+    /// Where pages are.
+    places: HashMap<Cid, Place>,
+    /// The pack that is being written, and its number.
+    pack: Vec<u8>,
+    number: u64,
+    packs: Vec<PackFile>,
+    /// Numbers of packs that a page is in.
+    used: BTreeSet<u64>,
+    pages: u64,
+    written: u64,
+}
+
+impl<'a, S: PageSource, P: Publish> Packing<'a, S, P> {
+    fn new(source: &'a S, to: &'a mut P, places: HashMap<Cid, Place>, number: u64) -> Self {
+        let pack = PACK_MAGIC.to_vec();
+        // Old packs stay named, as long as anything of them may be used.
+        let used = places.values().map(|place| place.pack).collect();
+        Self { source, to, places, pack, number, packs: Vec::new(), used, pages: 0, written: 0 }
+    }
+
+    fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
+        let page = self.source.load(cid)?;
+        page.ok_or(Error::Tree(prolly::Error::Missing(*cid)))
+    }
+
+    /// Packs everything, and returns what the manifest holds itself.
+    fn tops(&mut self, snapshot: &Snapshot<S>) -> Result<Vec<Record>, PublishError> {
+        let root = snapshot.root();
+        let mut tops = Vec::new();
+        let mut room = MAX_TOP_BYTES;
+        let mut trees: Vec<Cid> = root.trees.named().iter().map(|(_, tree)| tree.root).collect();
+        trees.sort_unstable();
+        trees.dedup();
+        let mut found = Vec::with_capacity(trees.len());
+        for cid in trees {
+            found.push((cid, self.tree(cid)?));
+        }
+        found.sort_by_key(|(_, record)| record.page.len());
+        for (cid, record) in found {
+            match room.checked_sub(record.page.len()) {
+                Some(left) => {
+                    room = left;
+                    tops.push(record);
+                }
+                None if self.places.contains_key(&cid) => {}
+                None => self.append(cid, &record, 0)?,
+            }
+        }
+        let config = Record { page: self.load(&root.trees.heads.config.cid())?, places: Vec::new() };
+        let page = Bytes::from(root.encode());
+        // Whoever reads the manifest has what is in no pack.
+        let place = |cid: &Cid| self.places.get(cid).copied().unwrap_or(Place::NOWHERE);
+        let places = links_of(snapshot.root().cid(), &page).iter().map(place).collect();
+        tops.push(config);
+        tops.push(Record { page, places });
+        Ok(tops)
+    }
+
+    /// Packs what is below the top page of a tree: leaves in order, then branches, level by level; returns the
+    /// top page.
+    fn tree(&mut self, top: Cid) -> Result<Record, PublishError> {
+        let top = self.page(top)?;
+        let mut levels: Vec<Vec<Page>> = Vec::new();
+        self.below(&top, &mut levels)?;
+        for level in levels {
+            for branch in level {
+                let record = self.record(*branch.cid(), branch.bytes().clone());
+                self.append(*branch.cid(), &record, 0)?;
+            }
+        }
+        if top.level() == 0 {
+            self.values(&top)?;
+        }
+        Ok(self.record(*top.cid(), top.bytes().clone()))
+    }
+
+    /// Packs the leaves below a branch, and gathers the branches by level.
+    fn below(&mut self, branch: &Page, levels: &mut Vec<Vec<Page>>) -> Result<(), PublishError> {
+        for cid in (0..branch.len()).filter_map(|index| branch.child(index)) {
+            if self.places.contains_key(&cid) {
+                continue;
+            }
+            let page = self.page(cid)?;
+            if page.level() == 0 {
+                self.leaf(&page)?;
+                continue;
+            }
+            self.below(&page, levels)?;
+            let level = usize::from(page.level() - 1);
+            if levels.len() <= level {
+                levels.resize_with(level + 1, Vec::new);
+            }
+            if let Some(level) = levels.get_mut(level) {
+                level.push(page);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says where the leaves of the spatial tree are, as well as that can be said in a few kilobytes.
+    fn directory(&self, spatial: Cid) -> Result<Vec<Leaves>, PublishError> {
+        let mut leaves = Vec::new();
+        let mut left = vec![spatial];
+        while let Some(cid) = left.pop() {
+            let page = self.page(cid)?;
+            if page.level() != 1 {
+                left.extend((0..page.len()).rev().filter_map(|index| page.child(index)));
+                continue;
+            }
+            for index in 0..page.len() {
+                let place = page.child(index).and_then(|cid| self.places.get(&cid).copied());
+                if let Some(place) = place {
+                    let (at, len) = (place.start(), place.end() - place.start());
+                    let last = key_number(page.key(index));
+                    leaves.push(Leaves { last, place: Place { at, len, more: 0, ..place } });
+                }
+            }
+        }
+        // As many neighbours go together as are needed to stay within the limit.
+        let together = leaves.len().div_ceil(MAX_DIRECTORY);
+        let mut directory: Vec<Leaves> = Vec::new();
+        let mut joined = 0;
+        for leaf in leaves {
+            match directory.last_mut() {
+                Some(Leaves { last, place })
+                    if joined < together && place.pack == leaf.place.pack && place.end() == leaf.place.at =>
+                {
+                    *last = leaf.last;
+                    place.len += leaf.place.len;
+                    joined += 1;
+                }
+                _ => {
+                    directory.push(leaf);
+                    joined = 1;
+                }
+            }
+        }
+        Ok(if directory.len() > 2 * MAX_DIRECTORY || together > MAX_TOGETHER {
+            Vec::new()
+        } else {
+            directory
+        })
+    }
+
+    fn page(&self, cid: Cid) -> Result<Page, Error> {
+        let damaged = |source| Error::Tree(prolly::Error::Page { cid, source });
+        Page::verify(cid, self.load(&cid)?).map_err(damaged)
+    }
+
+    /// Packs a leaf, and in front of it its values that are out of line.
+    fn leaf(&mut self, leaf: &Page) -> Result<(), PublishError> {
+        let before = (self.number, self.pack.len());
+        self.values(leaf)?;
+        let record = self.record(*leaf.cid(), leaf.bytes().clone());
+        let more = if before.0 == self.number { (self.pack.len() - before.1) as u64 } else { 0 };
+        self.append(*leaf.cid(), &record, if more > MAX_MORE_BYTES { 0 } else { more })
+    }
+
+    fn values(&mut self, leaf: &Page) -> Result<(), PublishError> {
+        links_of(*leaf.cid(), leaf.bytes()).into_iter().try_for_each(|cid| self.value(cid))
+    }
+
+    /// Packs a value that is out of line: its parts, then the page that names them.
+    fn value(&mut self, cid: Cid) -> Result<(), PublishError> {
+        if self.places.contains_key(&cid) {
+            return Ok(());
+        }
+        let page = self.load(&cid)?;
+        // A part is bytes, and bytes name nothing. Values have at most four levels.
+        links(cid, &page).into_iter().try_for_each(|part| self.value(part))?;
+        let record = self.record(cid, page);
+        self.append(cid, &record, 0)
+    }
+
+    /// Makes the record of a page, when all that it links to is packed.
+    fn record(&self, cid: Cid, page: Bytes) -> Record {
+        let links = links_of(cid, &page);
+        let places = links.iter().filter_map(|link| self.places.get(link).copied()).collect();
+        Record { page, places }
+    }
+
+    fn append(&mut self, cid: Cid, record: &Record, more: u64) -> Result<(), PublishError> {
+        let stored = record.encode(ZSTD_LEVEL).map_err(failed(self.to, "compressing a page"))?;
+        let mut more = more;
+        if (self.pack.len() + stored.len()) as u64 > MAX_PACK_BYTES {
+            self.finish_pack()?;
+            more = 0;
+        }
+        let (at, len) = (self.pack.len() as u64, stored.len() as u64);
+        self.pack.extend(stored);
+        self.places.insert(cid, Place { pack: self.number, at, len, more });
+        self.pages += 1;
+        Ok(())
+    }
+
+    fn finish_pack(&mut self) -> Result<(), PublishError> {
+        if self.pack.len() == PACK_MAGIC.len() {
+            return Ok(());
+        }
+        let bytes = Bytes::from(std::mem::replace(&mut self.pack, PACK_MAGIC.to_vec()));
+        let hash = blake3::hash(&bytes).to_hex();
+        let name = format!("{}.osmpack", hash.get(..NAME_DIGITS).unwrap_or_default());
+        let size = bytes.len() as u64;
+        self.to.write(&name, bytes).map_err(failed(self.to, format!("writing {name}")))?;
+        self.packs.push(PackFile { number: self.number, name, size });
+        self.written += size;
+        self.number += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,317 @@
+//! Reading a dataset over a connection: who serves runs the question and sends the pages that it touches.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use prolly::cbor::{CborError, Reader, put_bytes, put_null, put_unsigned};
+use prolly::{Cid, Page, PageSource, Step, StoreError};
+
+use super::error::SyncError;
+use super::limits::{FRAME_BYTES, MAX_HAVE, MAX_READ_MISSING};
+use super::message::{Hello, PAGES, READ, READ_END, number};
+use super::wire::{Incoming, Outgoing};
+use crate::db::Snapshot;
+use crate::error::Error;
+use crate::remote::answering::Answering;
+use crate::remote::{Ask, MAX_READ_BYTES};
+
+/// The bytes of an address by which a page is named that somebody has.
+const HAVE_BYTES: usize = 8;
+
+type Have = [u8; HAVE_BYTES];
+
+fn have(cid: &Cid) -> Have {
+    cid.as_bytes().first_chunk().copied().unwrap_or_default()
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) id: u64,
+    /// `None`: the root that the other side has now; its record comes first.
+    pub(crate) root: Option<Cid>,
+    pub(crate) ask: Option<Ask>,
+    /// Pages that are asked for by their addresses.
+    pub(crate) missing: Vec<Cid>,
+    /// Pages that need not be sent.
+    have: BTreeSet<Have>,
+    /// No more bytes of pages than this are wanted.
+    budget: usize,
+}
+
+impl Wanted {
+    pub(crate) fn encode(
+        id: u64,
+        root: Option<&Cid>,
+        ask: Option<&Ask>,
+        missing: &[Cid],
+        had: &[Cid],
+    ) -> Result<Vec<u8>, SyncError> {
+        let mut out = Vec::new();
+        put_unsigned(&mut out, id);
+        match root {
+            Some(root) => put_bytes(&mut out, root.as_bytes()),
+            None => put_null(&mut out),
+        }
+        match ask {
+            Some(ask) => put_bytes(&mut out, &ask.encode().map_err(SyncError::Ask)?),
+            None => put_null(&mut out),
+        }
+        let missing: Vec<u8> =
+            missing.iter().take(MAX_READ_MISSING).flat_map(|cid| *cid.as_bytes()).collect();
+        put_bytes(&mut out, &missing);
+        let had: Vec<u8> = had.iter().take(MAX_HAVE).flat_map(have).collect();
+        put_bytes(&mut out, &had);
+        put_unsigned(&mut out, MAX_READ_BYTES as u64);
+        Ok(out)
+    }
+
+    pub(crate) fn decode(body: &[u8]) -> Result<Self, SyncError> {
+        let malformed = |_: CborError| SyncError::Message { kind: READ };
+        let wrong = || SyncError::Message { kind: READ };
+        let mut reader = Reader::new(body);
+        let id = reader.unsigned().map_err(malformed)?;
+        let root = reader.optional(Reader::bytes).map_err(malformed)?;
+        let root = root.map(|root| root.try_into().map(Cid::from_hash)).transpose().map_err(|_| wrong())?;
+        let ask = reader.optional(Reader::bytes).map_err(malformed)?;
+        let ask = ask.map(Ask::decode).transpose().map_err(SyncError::Ask)?;
+        let (missing, rest) = reader.bytes().map_err(malformed)?.as_chunks::<32>();
+        let (had, more) = reader.bytes().map_err(malformed)?.as_chunks::<HAVE_BYTES>();
+        let budget = reader.unsigned().map_err(malformed)?;
+        reader.end().map_err(malformed)?;
+        let right = rest.is_empty() && more.is_empty();
+        if !right || missing.len() > MAX_READ_MISSING || had.len() > MAX_HAVE {
+            return Err(wrong());
+        }
+        Ok(Self {
+            id,
+            root,
+            ask,
+            missing: missing.iter().map(|hash| Cid::from_hash(*hash)).collect(),
+            have: had.iter().copied().collect(),
+            budget: usize::try_from(budget).unwrap_or(usize::MAX).min(MAX_READ_BYTES),
+        })
+    }
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// All is there.
+    Whole = 0,
+    /// There is more, beyond what was wanted at once.
+    More = 1,
+    /// The root is not here.
+    NoRoot = 2,
+}
+
+/// Remembers which pages are looked at.
+struct Recording<'a, S> {
+    source: &'a S,
+    seen: RefCell<BTreeSet<Cid>>,
+    new: RefCell<Vec<(Cid, Bytes)>>,
+}
+
+impl<S> Recording<'_, S> {
+    fn note(&self, cid: Cid, bytes: &Bytes) {
+        if self.seen.borrow_mut().insert(cid) {
+            self.new.borrow_mut().push((cid, bytes.clone()));
+        }
+    }
+}
+
+impl<S: PageSource> PageSource for Recording<'_, S> {
+    fn load(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        let bytes = self.source.load(cid)?;
+        bytes.iter().for_each(|bytes| self.note(*cid, bytes));
+        Ok(bytes)
+    }
+
+    fn page(&self, cid: &Cid) -> Result<Option<Page>, StoreError> {
+        let page = self.source.page(cid)?;
+        page.iter().for_each(|page| self.note(*cid, page.bytes()));
+        Ok(page)
+    }
+
+    fn child(&self, branch: &Page, index: usize) -> Result<Option<Page>, StoreError> {
+        let page = self.source.child(branch, index)?;
+        page.iter().for_each(|page| self.note(*page.cid(), page.bytes()));
+        Ok(page)
+    }
+
+    fn contains(&self, cid: &Cid) -> Result<bool, StoreError> {
+        self.source.contains(cid)
+    }
+}
+
+/// A question that is being answered.
+pub(crate) struct Answer<'a, S> {
+    id: u64,
+    root: Cid,
+    pages: Recording<'a, S>,
+    answering: Option<Answering>,
+    have: BTreeSet<Have>,
+    left: usize,
+    ended: Option<Ended>,
+}
+
+impl<'a, S: PageSource> Answer<'a, S> {
+    pub(crate) fn begin(source: &'a S, now: Cid, wanted: Wanted) -> Result<Self, SyncError> {
+        let Wanted { id, root, ask, missing, have, budget } = wanted;
+        let opening = root.is_none();
+        let root = root.unwrap_or(now);
+        let pages = Recording { source, seen: RefCell::default(), new: RefCell::default() };
+        let mut answer = Self { id, root, pages, answering: None, have, left: budget, ended: None };
+        for cid in &missing {
+            answer.pages.load(cid).map_err(Error::from)?;
+        }
+        if opening || ask.is_some() {
+            if answer.pages.source.load(&root).map_err(Error::from)?.is_none() {
+                answer.ended = Some(Ended::NoRoot);
+                return Ok(answer);
+            }
+            // Read anew for the question, so that its record and configuration are only sent when asked for.
+            let record = if opening {
+                Snapshot::open(&answer.pages, root)?.root().clone()
+            } else {
+                Snapshot::open(answer.pages.source, root)?.root().clone()
+            };
+            if let Some(ask) = ask {
+                answer.answering = Some(Answering::new(&record, &ask).map_err(SyncError::Ask)?);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Returns the next message: its kind, and its body. The last one is that of the end.
+    pub(crate) fn message(&mut self) -> Result<(u8, Vec<u8>), SyncError> {
+        let mut out = number(self.id);
+        let head = out.len();
+        while self.ended.is_none() && out.len() < FRAME_BYTES {
+            for (cid, bytes) in self.pages.new.take() {
+                if self.have.contains(&have(&cid)) {
+                    continue;
+                }
+                match self.left.checked_sub(bytes.len()) {
+                    Some(left) => self.left = left,
+                    None => self.ended = Some(Ended::More),
+                }
+                if self.ended.is_none() {
+                    put_bytes(&mut out, &bytes);
+                }
+            }
+            let Some(answering) = self.answering.as_mut().filter(|_| self.ended.is_none()) else {
+                self.ended = self.ended.or(Some(Ended::Whole));
+                break;
+            };
+            match answering.step(&self.pages)? {
+                Step::Ready(Some(_)) => {}
+                Step::Ready(None) => self.answering = None,
+                // A page is not here, though the root is: whoever asks gets what there is.
+                Step::Missing(_) => self.ended = Some(Ended::Whole),
+            }
+        }
+        if out.len() > head {
+            return Ok((PAGES, out));
+        }
+        put_bytes(&mut out, self.root.as_bytes());
+        put_unsigned(&mut out, self.ended.map_or(0, |ended| ended as u64));
+        Ok((READ_END, out))
+    }
+}
+
+/// What came in answer to a question.
+#[derive(Debug, Default)]
+pub(crate) struct Answered {
+    pub(crate) pages: Vec<Bytes>,
+    /// At the end: the root that was read, and how it ended.
+    pub(crate) end: Option<(Cid, u64)>,
+}
+
+/// The side that asks, without I/O: one question at a time.
+pub(crate) struct Asker {
+    out: Outgoing,
+    incoming: Incoming,
+    /// The root of the other side when the connection began.
+    pub(crate) root: Option<Cid>,
+    next: u64,
+}
+
+impl Asker {
+    pub(crate) fn new() -> Result<Self, SyncError> {
+        let mut out = Outgoing::new();
+        // It holds nothing, of no dataset.
+        let hello = Hello {
+            reader: true,
+            tag: [0; 4],
+            root: Cid::from_hash([0; 32]),
+            part: None,
+            earlier: Vec::new(),
+        };
+        out.push(super::message::HELLO, &hello.encode(), false)?;
+        Ok(Self { out, incoming: Incoming::new(), root: None, next: 0 })
+    }
+
+    /// Asks.
+    pub(crate) fn ask(
+        &mut self,
+        root: Option<&Cid>,
+        ask: Option<&Ask>,
+        missing: &[Cid],
+        had: &[Cid],
+    ) -> Result<(), SyncError> {
+        self.next += 1;
+        let body = Wanted::encode(self.next, root, ask, missing, had)?;
+        self.out.push(READ, &body, true)
+    }
+
+    /// Returns what is to be sent.
+    pub(crate) fn send(&mut self) -> Option<Bytes> {
+        self.out.pop()
+    }
+
+    /// Takes in what came; adds it to the answer.
+    pub(crate) fn receive(&mut self, bytes: &[u8], answer: &mut Answered) -> Result<(), SyncError> {
+        self.incoming.push(bytes);
+        while let Some((kind, body)) = self.incoming.pop()? {
+            match kind {
+                super::message::HELLO if self.root.is_none() => self.root = Some(Hello::decode(&body)?.root),
+                super::message::STOP => {
+                    let reason = Reader::new(&body).text().unwrap_or_default().to_owned();
+                    return Err(SyncError::Refused { reason });
+                }
+                PAGES | READ_END if answer.end.is_none() => {
+                    read_answer(kind, &body, self.next, answer).map_err(|_| SyncError::Message { kind })?;
+                    let bytes: usize = answer.pages.iter().map(Bytes::len).sum();
+                    if bytes > MAX_READ_BYTES {
+                        return Err(SyncError::TooMuch { limit: MAX_READ_BYTES as u64 });
+                    }
+                }
+                kind => return Err(SyncError::Turn { kind }),
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes went out and came in.
+    pub(crate) const fn traffic(&self) -> (u64, u64) {
+        (self.out.total, self.incoming.total)
+    }
+}
+
+fn read_answer(kind: u8, body: &Bytes, id: u64, answer: &mut Answered) -> Result<(), CborError> {
+    let mut reader = Reader::new(body);
+    if reader.unsigned()? != id {
+        return Err(CborError::Range { at: 0 });
+    }
+    if kind == PAGES {
+        while reader.end().is_err() {
+            answer.pages.push(Bytes::copy_from_slice(reader.bytes()?));
+        }
+        return Ok(());
+    }
+    let root = reader.bytes()?.try_into().map_err(|_| CborError::Range { at: 0 })?;
+    answer.end = Some((Cid::from_hash(root), reader.unsigned()?));
+    reader.end()
+}
