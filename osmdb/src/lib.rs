@@ -19,6 +19,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod area;
+pub mod bundle;
 mod db;
 mod distance;
 mod entry;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use osmdb::{At, BBox, Cursor, ElementId, Version};
 use prolly::Cid;
 
-use super::{nearest, peers, query, serve, sync};
+use super::{bundle, nearest, peers, query, serve, sync};
 
 /// OpenStreetMap data that several people keep, edit and merge without a server.
 #[derive(Debug, Parser)]
@@ -285,8 +285,24 @@ pub(super) enum Verb {
         osmdb sync ssh://amina@hilltop/srv/osm.db\n  \
         osmdb sync 'exec:ssh hilltop osmdb serve --stdio /srv/osm.db'\n  \
         osmdb sync /media/stick/osm.db               another database of this machine\n  \
+        osmdb sync /media/stick                      bundles of others; leaves one there\n  \
         osmdb sync tcp://hilltop.local --json | jq .gained")]
     Sync(sync::SyncArgs),
+    /// Write everything, or what came after a root, into a file for another database
+    ///
+    /// The file is signed with the key of this database, and has the name that you give it, best ending in .osmb: `osmdb
+    /// sync` finds it in a directory. A file that is there is replaced when the new one is whole.
+    #[command(after_help = "Examples:\n  \
+        osmdb bundle valley.osmb\n  \
+        osmdb bundle news.osmb --since 2026-11-20        for somebody who has what was before\n  \
+        osmdb --db other take valley.osmb\n\n\
+        On a stick that goes to and fro, `osmdb sync /media/stick` does both, and writes only what is new.")]
+    Bundle(bundle::BundleArgs),
+    /// Take in files that `osmdb bundle` wrote, or `osmdb sync` on a stick
+    ///
+    /// They are checked as what comes from a peer is. Nothing is written beside the database, which is created if absent.
+    #[command(after_help = "Example:\n  osmdb take valley.osmb news.osmb")]
+    Take(bundle::TakeArgs),
     /// Answer peers who sync with this database
     ///
     /// With --sync, prints where it listens and the fingerprint of this database, and a line for every visit.

@@ -56,6 +56,8 @@ pub(super) enum Failure {
     Runtime(io::Error),
     #[error("{}{}", .0, advice(.0))]
     Db(#[from] osmdb::Error),
+    #[error("{}{}", .0, semicolon(super::bundle::advice(.0)))]
+    Bundle(osmdb::bundle::BundleError),
     #[error("{}: GeoJSON and FlatGeobuf have no history: leave --history out, or write an OSM file", .0.display())]
     NoHistory(PathBuf),
     #[cfg(not(feature = "flatgeobuf"))]
@@ -176,6 +178,15 @@ impl Failure {
     }
 }
 
+impl From<osmdb::bundle::BundleError> for Failure {
+    fn from(error: osmdb::bundle::BundleError) -> Self {
+        match error {
+            osmdb::bundle::BundleError::Db(error) => Self::Db(error),
+            other => Self::Bundle(other),
+        }
+    }
+}
+
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Self::Db(error.into())
@@ -225,7 +236,7 @@ fn advice(error: &osmdb::Error) -> String {
     semicolon(advice)
 }
 
-fn semicolon(advice: &str) -> String {
+pub(super) fn semicolon(advice: &str) -> String {
     if advice.is_empty() { String::new() } else { format!("; {advice}") }
 }
 
@@ -270,7 +281,7 @@ fn write_advice(error: &WriteError) -> String {
     if advice.is_empty() { String::new() } else { format!("; {advice}") }
 }
 
-fn io_advice(error: &io::Error) -> &'static str {
+pub(super) fn io_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "check the path",
         io::ErrorKind::IsADirectory => "name a file in it",

@@ -4,6 +4,7 @@
 //! why in one sentence. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod args;
+mod bundle;
 mod database;
 mod demo;
 mod diff;
@@ -82,6 +83,8 @@ fn run(Cli { db, at, wait, from, cache, verb }: Cli) -> Result<(), Failure> {
         Verb::Refs { elements, json } => history::refs(&db, at, &elements, json),
         Verb::Changes { changeset } => history::changes(&db, at, changeset),
         Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
+        Verb::Bundle(args) => bundle::bundle(&db, &args),
+        Verb::Take(args) => bundle::take(&db, &args),
         Verb::Sync(args) => sync::sync(&db, &args),
         Verb::Serve(args) => serve::serve(&db, &args),
         Verb::Peers(args) => peers::peers(&db, &args),

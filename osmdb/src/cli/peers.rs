@@ -100,7 +100,7 @@ fn list(dir: &Directory, json: bool) -> Result<(), Failure> {
 }
 
 /// Shows how long ago something was, in its largest unit.
-fn ago(seconds: i64) -> String {
+pub(super) fn ago(seconds: i64) -> String {
     let seconds = u64::try_from(seconds).unwrap_or(0);
     match seconds {
         0..60 => counted(seconds, "second", "seconds"),

@@ -14,6 +14,7 @@ use osmdb::{Db, Merged, Refused};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use super::bundle;
 use super::database::{self, Directory};
 use super::failure::Failure;
 use super::keeping::now;
@@ -26,8 +27,8 @@ const INBOX: &str = "inbox";
 /// With whom, and how.
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
-    /// The peers, one after another: tcp://HOST:PORT, ws://HOST:PORT/PATH, ssh://HOST/PATH, exec:COMMAND, or the
-    /// directory of another database
+    /// The peers, one after another: tcp://HOST:PORT, ws://HOST:PORT/PATH, ssh://HOST/PATH, exec:COMMAND, the
+    /// directory of another database, or a stick or another directory for bundles
     #[arg(required = true, value_name = "PEER")]
     peers: Vec<Address>,
     /// Take the peer with this fingerprint for the one that is meant, without asking
@@ -51,6 +52,7 @@ pub(super) fn sync(dir: &Directory, args: &SyncArgs) -> Result<(), Failure> {
             match one(dir, db, &runtime, address, args) {
                 Ok(()) => met = true,
                 Err(failure @ Failure::Output(_)) => return Err(failure),
+                Err(Failure::Said) => failed = true,
                 Err(failure) => {
                     // Whoever was met knows the key of this database: it is to stay.
                     met |= failure.has_met_peer();
@@ -85,6 +87,11 @@ fn one(
     address: &Address,
     args: &SyncArgs,
 ) -> Result<(), Failure> {
+    if let Address::Dir(place) = address
+        && osmdb::bundle::is_place(place)
+    {
+        return bundle::sync_with(db, place, args.json);
+    }
     let begun = Instant::now();
     let shown = address.to_string();
     let (done, key) = match address {
@@ -292,7 +299,7 @@ impl Done {
     }
 }
 
-fn refused(refused: &[Refused]) -> Vec<Value> {
+pub(super) fn refused(refused: &[Refused]) -> Vec<Value> {
     let one = |Refused { element, version, why }: &Refused| json!({"element": element.to_string(), "version": version.to_string(), "why": why.to_string()});
     refused.iter().map(one).collect()
 }

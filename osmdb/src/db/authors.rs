@@ -96,8 +96,7 @@ impl<S: PageStore> Db<S> {
         Ok(self.device_key()?.author())
     }
 
-    /// Returns the key, with which the device also proves to peers who it is.
-    #[cfg(feature = "net")]
+    /// Returns the key, with which the device also proves to others who it is.
     pub(crate) fn key(&self) -> Result<Arc<DeviceKey>, Error> {
         let _turn = self.write_turn();
         self.device_key()

@@ -368,7 +368,7 @@ fn empty_root<W: PageSink>(sink: &W, name: &str, config: Config) -> Result<Root,
 }
 
 /// Returns the seconds since 1970. The clock dates edits and the reflog, and decides nothing.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -78,6 +78,8 @@ impl<S: PageStore + Sync> Db<S> {
             if found != theirs {
                 return Ok(Received::Astray(found));
             }
+            // Its pages are here now: what is to come may count from it.
+            self.store.put(found, applied.root.encode().into())?;
             made = (base.cid() == own.cid()).then_some(applied);
         }
         let mut applied = match made.filter(|_| gate.refused.is_empty()) {

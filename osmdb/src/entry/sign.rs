@@ -59,6 +59,13 @@ impl Author {
     pub const fn as_bytes(&self) -> &[u8; AUTHOR_BYTES] {
         &self.0
     }
+
+    /// Tells whether a signature under something else than an entry is the author's.
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &Signature) -> bool {
+        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+        let key = VerifyingKey::from_bytes(&self.0);
+        key.and_then(|key| key.verify_strict(message, &signature)).is_ok()
+    }
 }
 
 fn put_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
@@ -258,6 +265,11 @@ impl DeviceKey {
     #[must_use]
     pub fn new(secret: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(secret))
+    }
+
+    /// Signs something else than an entry. What it is, the first bytes of the message say.
+    pub(crate) fn sign_message(&self, message: &[u8]) -> Signature {
+        Signature(self.0.sign(message).to_bytes())
     }
 
     pub(crate) fn secret(&self) -> &[u8; 32] {

@@ -54,6 +54,7 @@ mod tests;
 mod walk;
 mod wire;
 
+pub(crate) use self::bases::Bases;
 pub use self::error::SyncError;
 pub use self::inbox::Inbox;
 pub use self::limits::{
@@ -61,4 +62,9 @@ pub use self::limits::{
     MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READ_MISSING, MAX_READER_SILENCE, MAX_ROUNDS,
     MAX_SILENCE, PROTOCOL,
 };
+pub(crate) use self::message::ENTRIES;
+pub(crate) use self::receiving::Receiving;
+pub(crate) use self::sending::Sending;
+pub(crate) use self::session::tag;
 pub use self::session::{Options, Session, Summary, Way};
+pub(crate) use self::wire::{Incoming, Outgoing};

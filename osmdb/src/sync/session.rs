@@ -682,7 +682,7 @@ impl<S> Drop for Session<'_, S> {
 }
 
 /// Returns the start of the hash of what two datasets must have in common.
-fn tag(root: &Root) -> [u8; 4] {
+pub(crate) fn tag(root: &Root) -> [u8; 4] {
     let mut hasher = blake3::Hasher::new_derive_key("osmdb sync 1: the dataset");
     hasher.update(root.trees.heads.config.cid().as_bytes());
     hasher.update(root.name.as_bytes());

@@ -139,6 +139,11 @@ impl Incoming {
         self.at < self.bytes.len()
     }
 
+    /// How many bytes the frames had that were taken out.
+    pub(crate) const fn consumed(&self) -> u64 {
+        self.total - (self.bytes.len() - self.at) as u64
+    }
+
     /// Returns the next message, if it is there as a whole.
     pub(crate) fn pop(&mut self) -> Result<Option<(u8, Bytes)>, SyncError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();

@@ -9,6 +9,7 @@ mod cli_editor_files;
 mod cli_json;
 mod cli_reading;
 mod cli_remote;
+mod cli_stick;
 mod cli_watch;
 mod differences;
 mod examples;
