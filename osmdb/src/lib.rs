@@ -59,8 +59,6 @@ pub use model::{
 };
 #[cfg(feature = "http")]
 pub use pack::HttpFiles;
-#[cfg(feature = "publish")]
-pub use pack::StoreFiles;
 pub use pack::{
     Directory, Files, Folder, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, MAX_PACKS, PackError,
     PackOrigin, Publish, PublishError, Published,

@@ -262,15 +262,14 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Publish the dataset as static files: to a directory for any web server, or to an object store
+    /// Publish the dataset as static files, to a directory that any web server can serve
     #[command(after_help = "Examples:\n  \
         osmdb publish /srv/www/andorra\n  \
-        osmdb publish s3://bucket/andorra          if built with --features publish\n  \
         osmdb --from /srv/www/andorra query --bbox 1.50,42.50,1.55,42.52 --format count\n\n\
         Publishing again writes what is new, and a small file that names it, last. Nothing is removed.")]
     Publish {
-        /// A directory or a URL
-        #[arg(value_name = "DIR|URL")]
+        /// The directory
+        #[arg(value_name = "DIR")]
         to: String,
     },
     /// Unite with peers, both ways: afterwards all have the same root

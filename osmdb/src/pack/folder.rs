@@ -8,11 +8,9 @@ use bytes::Bytes;
 use super::files::{Directory, Files, Publish};
 #[cfg(feature = "http")]
 use super::http::HttpFiles;
-#[cfg(feature = "publish")]
-use super::store::StoreFiles;
 
-/// A folder with a published dataset, or for one, as a program is told of it: a directory, and if the features
-/// for it are there (`http`, `publish`), a URL.
+/// A folder with a published dataset, or for one, as a program is told of it: a directory, and with the
+/// feature `http` a URL.
 ///
 /// ```
 /// use osmdb::{Db, Folder, PackOrigin};
@@ -31,9 +29,6 @@ pub enum Folder {
     /// A folder on a web server; it can only be read.
     #[cfg(feature = "http")]
     Http(HttpFiles),
-    /// A folder on an object store.
-    #[cfg(feature = "publish")]
-    Store(StoreFiles),
 }
 
 impl Folder {
@@ -55,18 +50,15 @@ impl Folder {
         match scheme {
             #[cfg(feature = "http")]
             "http" | "https" => Ok(Self::Http(HttpFiles::new(name))),
-            #[cfg(feature = "publish")]
-            _ => StoreFiles::new(name).map(Self::Store),
-            #[cfg(not(feature = "publish"))]
-            _ => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!(
-                    "{scheme}:// needs the feature `{}`",
-                    if scheme.starts_with("http") { "http" } else { "publish" }
-                ),
-            )),
+            #[cfg(not(feature = "http"))]
+            "http" | "https" => Err(unsupported("build this program with the feature `http`")),
+            _ => Err(unsupported("name a directory, or a URL that begins with http:// or https://")),
         }
     }
+}
+
+fn unsupported(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
 impl Files for Folder {
@@ -75,8 +67,6 @@ impl Files for Folder {
             Self::Directory(files) => files.name(),
             #[cfg(feature = "http")]
             Self::Http(files) => files.name(),
-            #[cfg(feature = "publish")]
-            Self::Store(files) => files.name(),
         }
     }
 
@@ -85,8 +75,6 @@ impl Files for Folder {
             Self::Directory(files) => files.read(file, range, limit).await,
             #[cfg(feature = "http")]
             Self::Http(files) => files.read(file, range, limit).await,
-            #[cfg(feature = "publish")]
-            Self::Store(files) => files.read(file, range, limit).await,
         }
     }
 }
@@ -100,8 +88,6 @@ impl Publish for Folder {
                 io::ErrorKind::Unsupported,
                 "a web server takes no files: publish to a directory",
             )),
-            #[cfg(feature = "publish")]
-            Self::Store(files) => files.write(file, bytes),
         }
     }
 }

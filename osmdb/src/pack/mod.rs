@@ -7,8 +7,6 @@ mod format;
 mod http;
 mod origin;
 mod publish;
-#[cfg(feature = "publish")]
-mod store;
 
 use bytes::Bytes;
 use prolly::Cid;
@@ -20,8 +18,6 @@ pub use self::format::{MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, MAX_PA
 pub use self::http::HttpFiles;
 pub use self::origin::PackOrigin;
 pub use self::publish::{PublishError, Published};
-#[cfg(feature = "publish")]
-pub use self::store::StoreFiles;
 
 use crate::remote::origin::links;
 use crate::root::RawRoot;

@@ -13,6 +13,7 @@ use super::answers::Answers;
 use super::ask::Ask;
 use super::origin::{PageOrigin, Traffic};
 use super::reader::{Dropped, Remote, RemoteError, RemoteOptions};
+use super::shelf::Session;
 use crate::db::{Feature, Head, Neighbour, Revision, Snapshot};
 use crate::entry::Version;
 use crate::filter::Filter;
@@ -413,7 +414,8 @@ impl<O: PageOrigin, C: PageStore> BlockingRemote<O, C> {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<RemotePages<'_, O, C>> {
-        Snapshot::of(RemotePages(&self.0), self.0.record().clone())
+        let pages = RemotePages { remote: &self.0, session: self.0.session() };
+        Snapshot::of(pages, self.0.record().clone())
     }
 }
 
@@ -430,7 +432,11 @@ impl<O: PageOrigin, C: PageStore> BlockingRemote<O, C> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct RemotePages<'a, O, C: PageStore = MemoryStore>(&'a Remote<O, C>);
+pub struct RemotePages<'a, O, C: PageStore = MemoryStore> {
+    remote: &'a Remote<O, C>,
+    /// Knows which pages led to those that are missing.
+    session: Session<'a, C>,
+}
 
 impl<O: PageOrigin, C: PageStore> RemotePages<'_, O, C> {
     fn wait<T>(
@@ -438,12 +444,11 @@ impl<O: PageOrigin, C: PageStore> RemotePages<'_, O, C> {
         cid: &Cid,
         look: impl Fn(&dyn PageSource) -> Result<Option<T>, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        let session = self.0.session();
         loop {
-            if let Some(found) = look(&session)? {
+            if let Some(found) = look(&self.session)? {
                 return Ok(Some(found));
             }
-            block_on(self.0.fetch(None, &session, vec![*cid])).map_err(|error| StoreError::Io {
+            block_on(self.remote.fetch(None, &self.session, vec![*cid])).map_err(|error| StoreError::Io {
                 what: "fetching a page",
                 source: std::io::Error::other(error),
             })?;

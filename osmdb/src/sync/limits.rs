@@ -70,6 +70,13 @@ pub const MAX_ROUNDS: u32 = 4;
 /// ```
 pub const MAX_SILENCE: Duration = Duration::from_secs(60);
 
+/// A reader may think for so long between its questions.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_READER_SILENCE.as_secs(), 3_600);
+/// ```
+pub const MAX_READER_SILENCE: Duration = Duration::from_secs(3_600);
+
 /// A message that takes longer than this from its first byte to its last is given up.
 ///
 /// ```

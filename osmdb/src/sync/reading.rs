@@ -9,7 +9,7 @@ use prolly::{Cid, Page, PageSource, Step, StoreError};
 
 use super::error::SyncError;
 use super::limits::{FRAME_BYTES, MAX_HAVE, MAX_READ_MISSING};
-use super::message::{Hello, PAGES, READ, READ_END, number, text};
+use super::message::{Hello, PAGES, READ, READ_END, number};
 use super::wire::{Incoming, Outgoing};
 use crate::db::Snapshot;
 use crate::error::Error;
@@ -297,11 +297,6 @@ impl Asker {
     /// How many bytes went out and came in.
     pub(crate) const fn traffic(&self) -> (u64, u64) {
         (self.out.total, self.incoming.total)
-    }
-
-    /// Says why the connection ends.
-    pub(crate) fn farewell(&mut self, reason: &str) -> Result<(), SyncError> {
-        self.out.push(super::message::STOP, &text(reason), false)
     }
 }
 

@@ -13,7 +13,8 @@ use super::bulk::Pieces;
 use super::error::SyncError;
 use super::inbox::Inbox;
 use super::limits::{
-    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_ROUNDS, MAX_SILENCE,
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READER_SILENCE,
+    MAX_ROUNDS, MAX_SILENCE,
 };
 use super::message::{self, Cursor, Hello, Message, Part, Phase, short};
 use super::reading::Answer;
@@ -343,7 +344,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     pub fn tick(&mut self, now: Duration) -> Result<(), SyncError> {
         self.clock.now = now;
         let silent = now.saturating_sub(self.clock.heard);
-        if silent > self.clock.patience {
+        let patience = if self.is_read_only() { MAX_READER_SILENCE } else { self.clock.patience };
+        if silent > patience {
             return Err(SyncError::Silence { after: silent });
         }
         match self.clock.began.map(|began| now.saturating_sub(began)) {

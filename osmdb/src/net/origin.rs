@@ -1,0 +1,180 @@
+//! Asking a peer for pages: an origin for [`Remote`](crate::Remote).
+
+use std::fmt;
+use std::sync::Mutex as StdMutex;
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use prolly::Cid;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Mutex;
+
+use crate::remote::{Ask, Incoming, OriginError, PageOrigin, Request, Traffic};
+use crate::sync::SyncError;
+use crate::sync::reading::{Answered, Asker};
+
+/// So much is read from a stream at once, in bytes.
+const READ_BYTES: usize = 64 << 10;
+
+/// A peer who answers questions, over any two-way stream of bytes: one round trip for each, whatever it reads.
+///
+/// ```
+/// use std::sync::Arc;
+/// use osmdb::net::{self, PeerOrigin};
+/// use osmdb::{Ask, Coord, Db, Payload, Remote, Tags};
+/// # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let there = Arc::new(Db::in_memory("osm")?);
+/// let tags = Tags::from([("natural", "peak")]);
+/// let peak = there.create(Payload::Node { coord: Coord::new(425_900_000, 15_600_000)?, tags })?;
+/// let (near, far) = tokio::io::duplex(1 << 16);
+/// # let db = Arc::clone(&there);
+/// tokio::spawn(async move { net::sync_over(&*db, far, Default::default(), |_| ()).await });
+///
+/// // What is asked first is asked with the greeting: one round trip for both.
+/// let origin = PeerOrigin::asking("hilltop", near, Ask::Get(vec![peak]));
+/// let remote = Remote::open(origin).await?;
+/// assert_eq!(remote.get(peak).await?, there.get(peak)?);
+/// assert_eq!(remote.traffic().rounds, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct PeerOrigin<T> {
+    name: String,
+    connection: Mutex<Connection<T>>,
+    traffic: StdMutex<Traffic>,
+}
+
+struct Connection<T> {
+    stream: T,
+    asker: Result<Asker, Option<SyncError>>,
+    first: Option<Ask>,
+    /// The root that the peer answered from first.
+    root: Option<Cid>,
+    /// Pages that came before they were asked for, in order.
+    ahead: Vec<Bytes>,
+}
+
+impl<T> fmt::Debug for PeerOrigin<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerOrigin").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<T> PeerOrigin<T> {
+    /// Asks the peer at the other end of a stream. The name is for people.
+    ///
+    /// ```
+    /// use osmdb::net::PeerOrigin;
+    /// use osmdb::PageOrigin;
+    /// let (near, _far) = tokio::io::duplex(1 << 16);
+    /// assert_eq!(PeerOrigin::new("hilltop", near).name(), "hilltop");
+    /// ```
+    #[must_use]
+    pub fn new(name: impl Into<String>, stream: T) -> Self {
+        Self::with(name.into(), stream, None)
+    }
+
+    /// Asks the peer, and with the greeting a question that will come: so it is answered in the same round trip
+    /// in which the dataset is opened.
+    ///
+    /// ```
+    /// use osmdb::net::PeerOrigin;
+    /// use osmdb::{Ask, ElementId};
+    /// let (near, _far) = tokio::io::duplex(1 << 16);
+    /// let origin = PeerOrigin::asking("hilltop", near, Ask::Refs(ElementId::node(1)));
+    /// # let _ = origin;
+    /// ```
+    #[must_use]
+    pub fn asking(name: impl Into<String>, stream: T, first: Ask) -> Self {
+        Self::with(name.into(), stream, Some(first))
+    }
+
+    fn with(name: String, stream: T, first: Option<Ask>) -> Self {
+        let asker = Asker::new().map_err(Some);
+        let connection = Connection { stream, asker, first, root: None, ahead: Vec::new() };
+        Self { name, connection: Mutex::new(connection), traffic: StdMutex::default() }
+    }
+}
+
+fn failed(error: SyncError) -> OriginError {
+    OriginError::Other(Box::new(error))
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
+    /// Asks, and waits for the whole answer.
+    async fn ask(&mut self, request: Option<&Request<'_>>) -> Result<(Answered, Traffic), OriginError> {
+        let asker = match &mut self.asker {
+            Ok(asker) => asker,
+            Err(error) => return Err(failed(error.take().unwrap_or(SyncError::Cut))),
+        };
+        let before = asker.traffic();
+        match request {
+            None => asker.ask(None, self.first.as_ref(), &[], &[]),
+            Some(Request { root, ask, missing, have }) => asker.ask(Some(root), *ask, missing, have),
+        }
+        .map_err(failed)?;
+        let offline = |source| OriginError::Offline { what: "the connection to the peer".to_owned(), source };
+        while let Some(bytes) = asker.send() {
+            self.stream.write_all(&bytes).await.map_err(offline)?;
+        }
+        self.stream.flush().await.map_err(offline)?;
+        let (mut answer, mut buffer) = (Answered::default(), vec![0; READ_BYTES]);
+        while answer.end.is_none() {
+            let count = self.stream.read(&mut buffer).await.map_err(offline)?;
+            if count == 0 {
+                return Err(failed(SyncError::Cut));
+            }
+            asker.receive(buffer.get(..count).unwrap_or_default(), &mut answer).map_err(failed)?;
+        }
+        let after = asker.traffic();
+        let bytes = after.1 - before.1;
+        Ok((answer, Traffic { rounds: 1, requests: 1, bytes, pages: 0 }))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> PageOrigin for PeerOrigin<T> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn root(&self) -> Result<Cid, OriginError> {
+        let mut connection = self.connection.lock().await;
+        let (answer, traffic) = connection.ask(None).await?;
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner) += traffic;
+        let (root, _) = answer.end.ok_or_else(|| failed(SyncError::Cut))?;
+        (connection.root, connection.ahead, connection.first) = (Some(root), answer.pages, None);
+        Ok(root)
+    }
+
+    async fn read(&self, request: &Request<'_>, pages: &mut Incoming) -> Result<(), OriginError> {
+        let mut connection = self.connection.lock().await;
+        // What came with the greeting is looked at first: it was sent in the order in which it is needed.
+        let mut rest = Vec::new();
+        let mut some = false;
+        for page in std::mem::take(&mut connection.ahead) {
+            if pages.expects(&Cid::of(&page)) {
+                some = true;
+                pages.page(page)?;
+            } else {
+                rest.push(page);
+            }
+        }
+        connection.ahead = rest;
+        if some {
+            return Ok(());
+        }
+        let (answer, traffic) = connection.ask(Some(request)).await?;
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner) += traffic;
+        answer.pages.into_iter().try_for_each(|page| pages.page(page))
+    }
+
+    fn answers_questions(&self) -> bool {
+        true
+    }
+
+    fn traffic(&self) -> Traffic {
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
