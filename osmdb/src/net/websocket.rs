@@ -84,6 +84,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
     }
 }
 
+impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
+    /// Sends a message, once there is room for one.
+    fn start(&mut self, cx: &mut Context<'_>, message: Bytes) -> Poll<io::Result<usize>> {
+        let bytes = message.len();
+        Pin::new(&mut self.socket).start_send(Message::Binary(message)).map_err(io)?;
+        // Not every layer above flushes what it says last.
+        match Pin::new(&mut self.socket).poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(io(error))),
+            _ => Poll::Ready(Ok(bytes)),
+        }
+    }
+}
+
 fn io(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,
@@ -122,15 +135,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(io)?;
-        let some = buf.get(..MESSAGE).unwrap_or(buf);
-        let message = Message::Binary(Bytes::copy_from_slice(some));
-        let some = some.len();
-        Pin::new(&mut self.socket).start_send(message).map_err(io)?;
-        // Not every layer above flushes what it says last.
-        match Pin::new(&mut self.socket).poll_flush(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(io(error))),
-            _ => Poll::Ready(Ok(some)),
-        }
+        let some = Bytes::copy_from_slice(buf.get(..MESSAGE).unwrap_or(buf));
+        self.start(cx, some)
+    }
+
+    /// TLS writes the last records of a handshake that fails in one call, and does not try again.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(io)?;
+        let bytes = bufs.iter().flat_map(|buf| buf.iter().copied());
+        self.start(cx, bytes.take(MESSAGE).collect())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
