@@ -20,7 +20,7 @@ impl<S: PageStore> Db<S> {
     /// ```
     ///
     /// # Errors
-    /// As for [`Batch::commit`].
+    /// As for [`Batch::commit`](crate::Batch::commit).
     pub fn create(&self, payload: Payload) -> Result<ElementId, Error> {
         let mut batch = self.batch();
         let element = batch.create(payload)?;
@@ -42,7 +42,7 @@ impl<S: PageStore> Db<S> {
     /// ```
     ///
     /// # Errors
-    /// As for [`Batch::commit`].
+    /// As for [`Batch::commit`](crate::Batch::commit).
     pub fn put(&self, element: ElementId, payload: Payload) -> Result<Version, Error> {
         self.write_one(Write::put(element, payload))
     }
@@ -62,7 +62,7 @@ impl<S: PageStore> Db<S> {
     /// ```
     ///
     /// # Errors
-    /// As for [`Batch::commit`].
+    /// As for [`Batch::commit`](crate::Batch::commit).
     pub fn delete(&self, element: ElementId) -> Result<Version, Error> {
         self.write_one(Write::delete(element))
     }
@@ -90,7 +90,7 @@ impl<S: PageStore> Db<S> {
     /// ```
     ///
     /// # Errors
-    /// The version is no head of the element ([`Error::NoVersion`]); otherwise as for [`Batch::commit`].
+    /// The version is no head of the element ([`Error::NoVersion`]); otherwise as for [`Batch::commit`](crate::Batch::commit).
     pub fn resolve(&self, element: ElementId, chosen: Version) -> Result<Version, Error> {
         let heads = self.get(element)?;
         let head = heads.into_iter().find(|head| head.version == chosen);
