@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::remote::{Ask, Incoming, OriginError, PageOrigin, Request, Traffic};
 use crate::sync::SyncError;
-use crate::sync::reading::{Answered, Asker};
+use crate::sync::asking::{Answered, Asker};
 
 /// So much is read from a stream at once, in bytes.
 const READ_BYTES: usize = 64 << 10;

@@ -37,6 +37,8 @@
 //! ```
 
 mod additions;
+#[cfg(feature = "net")]
+pub(crate) mod asking;
 mod bases;
 mod bulk;
 mod error;
@@ -44,7 +46,7 @@ mod holdings;
 mod inbox;
 mod limits;
 mod message;
-pub(crate) mod reading;
+mod reading;
 mod receiving;
 mod sending;
 mod session;
