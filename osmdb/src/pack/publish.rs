@@ -48,9 +48,9 @@ const MANY_PACKS: usize = 64;
 /// let db = Db::in_memory("osm")?;
 /// db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
 /// let first = db.publish_to(dir.path())?;
-/// assert_eq!(first.packs, 1);
+/// assert_eq!(first.root, db.root());
 /// let again = db.publish_to(dir.path())?;
-/// assert_eq!((again.packs, again.pages), (0, 0), "nothing is new");
+/// assert_eq!((again.root, again.packs), (first.root, 0), "nothing is new");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -111,7 +111,7 @@ pub struct AskNearest {
 /// ```
 /// use osmdb::{Ask, AskError};
 /// assert_eq!(Ask::Get(vec![]).encode(), Err(AskError::Ids { count: 0 }));
-/// assert_eq!(Ask::decode(&[0x82, 99, 0]), Err(AskError::Unknown { kind: 99, items: 2 }));
+/// assert_eq!(Ask::decode(&[0x82, 23, 0]), Err(AskError::Unknown { kind: 23, items: 2 }));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -27,7 +27,7 @@ const MAGIC: &[u8; 16] = b"osmdb inbox 1\n\0\0";
 /// let inbox = Inbox::in_dir(dir.path().join("inbox"))?;
 /// let options = Options { inbox: Some(inbox.into()), ..Options::default() };
 /// # let _ = options;
-/// # Ok::<(), osmdb::sync::SyncError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct Inbox {
