@@ -19,7 +19,7 @@ use crate::tree::Tree;
 /// let store = MemoryStore::new();
 /// let pair = |n: u32| (n.to_be_bytes(), n.to_be_bytes());
 /// let tree = Tree::build(&store, Config::default(), (0..10_000).map(pair))?;
-/// let other = tree.edit(&store, [(77_u32.to_be_bytes(), Some("four"))])?;
+/// let other = tree.edit(&store, [(77_u32.to_be_bytes().to_vec(), Some("four"))])?;
 /// let leaves = |tree: Tree| LeafLinks::new(tree).step(&store)?.complete();
 /// let (leaves, others) = (leaves(tree)?, leaves(other)?);
 /// assert!(leaves.len() > 10);
