@@ -311,8 +311,9 @@ fn masked(line: &str) -> String {
         }
     };
     let line = line.split(' ').map(word).collect::<Vec<_>>().join(" ");
-    // A figure has as many digits as it has.
-    line.split('#').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#")
+    // A figure has as many digits as it has, and its unit follows from it.
+    let line = line.split('#').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#");
+    line.replace("#.# kB", "# bytes")
 }
 
 #[test]
