@@ -7,7 +7,7 @@ use prolly::PageStore;
 ///
 /// # Panics
 /// It cannot be made.
-pub fn edit<S: PageStore>(
+pub fn edit<S: PageStore + Sync>(
     db: &Db<S>,
     element: ElementId,
     payload: Option<Payload>,

@@ -104,7 +104,7 @@ impl Model {
     ///
     /// # Panics
     /// It does not.
-    pub fn check<S: PageStore>(&self, db: &Db<S>) {
+    pub fn check<S: PageStore + Sync>(&self, db: &Db<S>) {
         let snapshot = db.snapshot();
         for element in self.elements() {
             let (heads, replaced) = self.versions(element);

@@ -1,15 +1,17 @@
 //! A real extract, imported and asked; with the feature `peers` beside the same data in SQLite with
-//! R*Trees, in one run, taking turns.
+//! R*Trees and, where osm2pgsql and PostgreSQL with PostGIS are installed, in PostGIS, in one run, taking turns.
 //!
 //! Prints a table and writes `target/bench/osm.json`. Without real extracts at hand (see
 //! [`benches::extract`]) it makes 100,000 elements up. Options, behind `--`:
 //!
 //! - `--quick`: fewer rounds
-//! - `--only GROUP`: only one of `imports`, `reads`, `edits`, `updates`
+//! - `--only GROUP`: only one of `imports`, `reads`, `edits`, `updates`, `postgis`
 //! - `--ten-million`: also an import of 10,000,000 made-up elements, and its peak memory
 
 mod child;
 mod imports;
+#[cfg(feature = "peers")]
+mod postgis;
 mod reads;
 #[cfg(feature = "peers")]
 mod sqlite;
@@ -84,6 +86,10 @@ fn main() -> Result<(), Failure> {
     }
     if wants("updates") {
         run.updates()?;
+    }
+    #[cfg(feature = "peers")]
+    if wants("postgis") {
+        run.postgis()?;
     }
     if after("--ten-million").is_some() {
         run.ten_million()?;

@@ -13,15 +13,15 @@ use crate::table::{Unit, nanoseconds, percentile};
 use crate::{Failure, Run};
 
 /// The sides of the boxes, in 10⁻⁷ degree.
-const SIDES: [(&str, i64); 3] = [("0.001°", 10_000), ("0.01°", 100_000), ("0.05°", 500_000)];
+pub const SIDES: [(&str, i64); 3] = [("0.001°", 10_000), ("0.01°", 100_000), ("0.05°", 500_000)];
 
 /// So many elements are got in one measurement.
-const GETS: usize = 1_000;
+pub const GETS: usize = 1_000;
 
 /// So many edits are in a batch.
 const BATCH: usize = 100;
 
-fn timed<T>(times: &mut Vec<Duration>, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub fn timed<T>(times: &mut Vec<Duration>, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let start = Instant::now();
     let result = black_box(work()?);
     times.push(start.elapsed());
@@ -74,21 +74,24 @@ impl Run {
         Ok(())
     }
 
-    fn boxes(&mut self, db: &Db, #[cfg(feature = "peers")] sqlite: &Sqlite) -> Result<(), Failure> {
-        let snapshot = db.snapshot();
+    /// Boxes around tagged nodes, which are as crowded as what people look at.
+    pub fn some_boxes(&self, db: &Db, side: i64) -> Result<Vec<BBox>, Failure> {
         let globe: BBox = "-180,-90,180,90".parse()?;
-        // Where tagged nodes are: boxes around them are as crowded as what people look at.
         let point = |feature: Feature| match feature.geometry {
             Geometry::Point(coord) => Some(coord),
             _ => None,
         };
-        let places: Vec<Coord> = snapshot.query(globe).filter_map(|found| point(found.ok()?)).collect();
+        let places: Vec<Coord> = db.snapshot().query(globe).filter_map(|found| point(found.ok()?)).collect();
+        let place = |number: usize| places.get((number * 7_919) % places.len().max(1));
+        Ok((0..self.boxes).filter_map(|number| around(*place(number)?, side)).collect())
+    }
+
+    fn boxes(&mut self, db: &Db, #[cfg(feature = "peers")] sqlite: &Sqlite) -> Result<(), Failure> {
+        let snapshot = db.snapshot();
         #[cfg(feature = "peers")]
         sqlite.begin()?;
         for (name, side) in SIDES {
-            let boxes: Vec<BBox> = (0..self.boxes)
-                .filter_map(|number| around(*places.get((number * 7_919) % places.len())?, side))
-                .collect();
+            let boxes = self.some_boxes(db, side)?;
             let (mut ours, mut theirs, mut found) = (Vec::new(), Vec::new(), 0);
             // Once to warm up, once to measure.
             for round in 0..2 {
@@ -126,13 +129,17 @@ impl Run {
         Ok(())
     }
 
-    fn gets(&mut self, db: &Db, #[cfg(feature = "peers")] sqlite: &Sqlite) -> Result<(), Failure> {
-        let snapshot = db.snapshot();
+    /// Elements from all over the extract.
+    pub fn some_elements(&self) -> Result<Vec<ElementId>, Failure> {
         let all: Vec<ElementId> = osmdb::io::Reader::open(&self.file)?
             .map(|entry| entry.map(|entry| entry.element))
             .collect::<Result<_, _>>()?;
-        let some: Vec<ElementId> =
-            (0..GETS).filter_map(|number| all.get(number * 7_919 % all.len()).copied()).collect();
+        Ok((0..GETS).filter_map(|number| all.get(number * 7_919 % all.len()).copied()).collect())
+    }
+
+    fn gets(&mut self, db: &Db, #[cfg(feature = "peers")] sqlite: &Sqlite) -> Result<(), Failure> {
+        let snapshot = db.snapshot();
+        let some = self.some_elements()?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..30 {
             let get = || some.iter().try_fold(0, |sum, id| Ok::<_, Failure>(sum + snapshot.get(*id)?.len()));

@@ -13,9 +13,26 @@ pub enum Unit {
     Ratio,
 }
 
-/// Gathers rows and prints them as they come: ours, and SQLite's where there is one.
-#[derive(Default)]
-pub struct Table(Vec<(String, Unit, f64, Option<f64>)>);
+/// A row: ours, and the other system's figure where there is one.
+struct Row {
+    name: String,
+    unit: Unit,
+    ours: f64,
+    peer: &'static str,
+    theirs: Option<f64>,
+}
+
+/// Gathers rows and prints them as they come.
+pub struct Table {
+    rows: Vec<Row>,
+    peer: &'static str,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { rows: Vec::new(), peer: "sqlite" }
+    }
+}
 
 fn shown(value: f64, unit: Unit) -> String {
     match unit {
@@ -30,36 +47,44 @@ fn shown(value: f64, unit: Unit) -> String {
 }
 
 impl Table {
-    pub fn add(&mut self, row: impl Into<String>, unit: Unit, ours: f64, sqlite: Option<f64>) {
-        if self.0.is_empty() {
-            println!("{:<52} {:>12} {:>12} {:>8}", "", "ours", "sqlite", "ratio");
+    /// Says whose figures stand beside ours in the rows to come.
+    #[cfg(feature = "peers")]
+    pub fn beside(&mut self, peer: &'static str) {
+        self.peer = peer;
+    }
+
+    pub fn add(&mut self, name: impl Into<String>, unit: Unit, ours: f64, theirs: Option<f64>) {
+        let peer = self.peer;
+        if self.rows.last().is_none_or(|last| last.peer != peer) {
+            println!("{:<52} {:>12} {peer:>12} {:>8}", "", "ours", "ratio");
         }
-        let row = row.into();
-        let theirs = sqlite.map_or("–".to_owned(), |value| shown(value, unit));
-        let ratio = sqlite.map_or("–".to_owned(), |value| format!("{:.2} ×", ours / value));
-        println!("{row:<52} {:>12} {theirs:>12} {ratio:>8}", shown(ours, unit));
-        self.0.push((row, unit, ours, sqlite));
+        let name = name.into();
+        let other = theirs.map_or("–".to_owned(), |value| shown(value, unit));
+        let ratio = theirs.map_or("–".to_owned(), |value| format!("{:.2} ×", ours / value));
+        println!("{name:<52} {:>12} {other:>12} {ratio:>8}", shown(ours, unit));
+        self.rows.push(Row { name, unit, ours, peer, theirs });
     }
 
     /// Adds the median and the 99th percentile of what was measured.
-    pub fn percentiles(&mut self, row: &str, ours: &mut [Duration], sqlite: &mut [Duration]) {
+    pub fn percentiles(&mut self, row: &str, ours: &mut [Duration], theirs: &mut [Duration]) {
         for (name, part) in [("p50", 50), ("p99", 99)] {
             let ours = percentile(ours, part).unwrap_or_default();
-            let sqlite = percentile(sqlite, part);
-            self.add(format!("{row}, {name}"), Unit::Nanoseconds, nanoseconds(ours), sqlite.map(nanoseconds));
+            let theirs = percentile(theirs, part);
+            self.add(format!("{row}, {name}"), Unit::Nanoseconds, nanoseconds(ours), theirs.map(nanoseconds));
         }
     }
 
     /// Writes all rows to `target/bench/osm.json`.
     pub fn write(&self) -> Result<(), Failure> {
-        let rows = self.0.iter().map(|(row, unit, ours, sqlite)| {
-            let unit = match unit {
+        let rows = self.rows.iter().map(|row| {
+            let unit = match row.unit {
                 Unit::Nanoseconds => "ns",
                 Unit::Bytes => "bytes",
                 Unit::PerSecond => "per second",
                 Unit::Ratio => "ratio",
             };
-            serde_json::json!({ "row": row, "unit": unit, "ours": ours, "sqlite": sqlite })
+            let Row { name, ours, peer, theirs, .. } = row;
+            serde_json::json!({ "row": name, "unit": unit, "ours": ours, *peer: theirs })
         });
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
         std::fs::create_dir_all(&dir)?;

@@ -8,11 +8,13 @@
 //! the same function, from the database before and after.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread;
 
 use bytes::Bytes;
 use prolly::{KeyRange, PageSink, PageSource, Tree, ValueRef};
 
-use super::load::{Body, Groups, Scratch, Sorted, Sorter, body_of};
+use super::load::{self, Body, Groups, Scratch, Sorted, Sorter, body_of, joined};
 use super::snapshot::Snapshot;
 use super::tree_writer::TreeWriter;
 use crate::entry::{Fresh, Known, only_head, superseded};
@@ -43,10 +45,28 @@ pub(crate) struct Applied {
     pub(crate) forked: Vec<ElementId>,
 }
 
+/// Adds sorted entries to the database at a root, in the way that costs least for so many; new pages go to
+/// the store, nothing is committed.
+pub(crate) fn grow<S: PageSource + PageSink + Sync>(
+    store: &S,
+    root: &Root,
+    entries: &Arc<Sorted<ELEMENT_BYTES>>,
+    count: u64,
+    scratch: &Scratch,
+) -> Result<Applied, Error> {
+    if root.counts.entries == 0 {
+        load::load(store, root, entries, scratch)
+    } else if load::is_worth_it(root.counts.entries, count) {
+        load::reload(store, &Snapshot::of(store, root.clone()), Arc::clone(entries), scratch)
+    } else {
+        apply_sorted(store, root, entries)
+    }
+}
+
 /// Adds entries to the database at a root; new pages go to the store, nothing is committed.
 pub(crate) fn apply<S>(store: &S, root: &Root, mut new: Vec<Fresh>) -> Result<Applied, Error>
 where
-    S: PageSource + PageSink,
+    S: PageSource + PageSink + Sync,
 {
     new.sort_unstable_by_key(|fresh| (fresh.element, fresh.version));
     new.dedup_by(|a, b| a.element == b.element && a.version == b.version);
@@ -86,7 +106,7 @@ pub(crate) fn apply_sorted<S>(
     entries: &Sorted<ELEMENT_BYTES>,
 ) -> Result<Applied, Error>
 where
-    S: PageSource + PageSink,
+    S: PageSource + PageSink + Sync,
 {
     let mut all = Applied { root: root.clone(), gained: 0, forked: Vec::new() };
     let mut groups = Groups::new(entries)?;
@@ -194,7 +214,7 @@ struct Changes<'a, S> {
     moved: Vec<u64>,
 }
 
-impl<'a, S: PageSource + PageSink> Changes<'a, S> {
+impl<'a, S: PageSource + PageSink + Sync> Changes<'a, S> {
     const fn new(heads: TreeWriter<'a, S>) -> Self {
         Self {
             counts: Counts::EMPTY,
@@ -306,14 +326,12 @@ impl<'a, S: PageSource + PageSink> Changes<'a, S> {
     /// Writes the trees.
     fn finish(mut self, store: &S, old: &Snapshot<&S>) -> Result<Applied, Error> {
         let Trees { history, spatial, refs, changes, tags, .. } = old.root().trees;
-        let trees = Trees {
-            heads: self.heads.finish()?,
-            history: edit(store, history, self.history)?,
-            spatial,
-            refs: edit(store, refs, self.refs)?,
-            changes: edit(store, changes, self.changes)?,
-            tags,
+        let log = || {
+            let history = edit(store, history, self.history)?;
+            Ok((history, edit(store, refs, self.refs)?, edit(store, changes, self.changes)?))
         };
+        let (heads, (history, refs, changes)) = beside(|| self.heads.finish(), log)?;
+        let trees = Trees { heads, history, spatial, refs, changes, tags };
         let mut root = Root { name: old.root().name.clone(), trees, counts: self.counts };
         let new = Snapshot::of(store, root.clone());
         // In an empty database all ways are new, and touched already.
@@ -325,8 +343,8 @@ impl<'a, S: PageSource + PageSink> Changes<'a, S> {
         self.touched.sort_unstable();
         self.touched.dedup();
         let edits = Derivations::of(old, &new, &self.touched)?;
-        root.trees.spatial = edit(store, spatial, edits.spatial)?;
-        root.trees.tags = edit(store, tags, edits.tags)?;
+        (root.trees.spatial, root.trees.tags) =
+            beside(|| edit(store, spatial, edits.spatial), || edit(store, tags, edits.tags))?;
         Ok(Applied { root, gained: self.gained, forked: self.forked })
     }
 }
@@ -340,7 +358,7 @@ struct Derivations {
 
 impl Derivations {
     /// Returns what changes for some elements.
-    fn of<S: PageSource>(
+    fn of<S: PageSource + Sync>(
         old: &Snapshot<&S>,
         new: &Snapshot<&S>,
         touched: &[ElementId],
@@ -348,8 +366,8 @@ impl Derivations {
         let mut edits = Self::default();
         for elements in touched.chunks(CHUNK) {
             let is_empty = old.root().counts.entries == 0;
-            let mut before = if is_empty { Derived::default() } else { derived(old, elements)? };
-            let after = derived(new, elements)?;
+            let before = || if is_empty { Ok(Derived::default()) } else { derived(old, elements) };
+            let (mut before, after) = beside(before, || derived(new, elements))?;
             for (key, value) in after.spatial {
                 if before.spatial.remove(&key).as_ref() != Some(&value) {
                     edits.spatial.push((key, Some(value)));
@@ -367,9 +385,21 @@ impl Derivations {
     }
 }
 
+/// Does two things at the same time. Neither changes what the other reads: pages that are there stay.
+fn beside<A, B: Send>(
+    first: impl FnOnce() -> Result<A, Error>,
+    second: impl FnOnce() -> Result<B, Error> + Send,
+) -> Result<(A, B), Error> {
+    thread::scope(|scope| {
+        let second = scope.spawn(second);
+        let first = first();
+        Ok((first?, joined(second)?))
+    })
+}
+
 fn edit<S, K>(store: &S, tree: Tree, mut edits: Edits<K>) -> Result<Tree, Error>
 where
-    S: PageSource + PageSink,
+    S: PageSource + PageSink + Sync,
     K: AsRef<[u8]> + Ord,
 {
     edits.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -35,7 +35,7 @@ pub struct Batch<'a, S> {
     is_lenient: bool,
 }
 
-impl<S: PageStore> Batch<'_, S> {
+impl<S: PageStore + Sync> Batch<'_, S> {
     /// Puts the edits that follow into a changeset, which must be open.
     ///
     /// ```
@@ -229,7 +229,7 @@ fn deletions_to_keep(writes: &[Write], in_use: &[(ElementId, ElementId)]) -> Res
     Ok(kept)
 }
 
-impl<S: PageStore> Db<S> {
+impl<S: PageStore + Sync> Db<S> {
     /// Begins edits that are written together or not at all.
     ///
     /// ```

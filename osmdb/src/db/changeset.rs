@@ -43,7 +43,7 @@ const fn element(id: u64) -> ElementId {
     ElementId::new(Kind::Changeset, id)
 }
 
-impl<S: PageStore> Db<S> {
+impl<S: PageStore + Sync> Db<S> {
     /// Opens a changeset with these tags (`comment`, `created_by`, `source`), and returns its id, for
     /// [`Batch::in_changeset`](super::Batch::in_changeset). It stays open until it is closed.
     ///

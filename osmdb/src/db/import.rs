@@ -80,11 +80,7 @@ impl<S: PageStore + Sync> Db<S> {
             let snapshot = Snapshot::of(&self.store, old.clone());
             let (new, count) = apply::differing(&snapshot, &entries, &scratch)?;
             drop(entries);
-            if load::is_worth_it(old.counts.entries, count) {
-                load::reload(&self.store, &snapshot, Arc::new(new), &scratch)?
-            } else {
-                apply::apply_sorted(&self.store, &old, &new)?
-            }
+            apply::grow(&self.store, &old, &Arc::new(new), count, &scratch)?
         };
         self.publish(&mut turn, &old, &applied.root, Cause::new(reflog::IMPORT))?;
         applied.forked.sort_unstable();

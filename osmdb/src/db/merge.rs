@@ -177,7 +177,7 @@ pub struct Merged {
     pub root: Cid,
 }
 
-impl<S: PageStore> Db<S> {
+impl<S: PageStore + Sync> Db<S> {
     /// Adds all versions that another database has; the other one is only read. Merging is the union
     /// of two sets of versions: the order of merges makes no difference, nothing is lost, and
     /// versions that do not know of each other stay side by side as a fork.

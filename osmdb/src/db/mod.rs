@@ -305,7 +305,7 @@ impl<S: PageStore> Db<S> {
     /// Adds entries in one commit, with pages of the store seen through `pages`.
     fn add<P>(&self, turn: &mut Turn, pages: &P, new: Vec<Fresh>, cause: Cause<'_>) -> Result<Applied, Error>
     where
-        P: PageSource + PageSink,
+        P: PageSource + PageSink + Sync,
     {
         let old = self.root_record();
         let applied = apply::apply(pages, &old, new)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use prolly::{Cid, PageSink, PageSource, PageStore};
+use prolly::{Cid, PageSource, PageStore};
 
 use super::apply::{self, Applied};
 use super::load::{self, Groups, Scratch, Sorted, Sorter};
@@ -73,7 +73,7 @@ impl<S: PageStore + Sync> Db<S> {
         }
         let mut made = None;
         if let Some(base) = base {
-            let applied = grow(&self.store, base, &entries, count, &scratch)?;
+            let applied = apply::grow(&self.store, base, &entries, count, &scratch)?;
             let found = applied.root.cid();
             if found != theirs {
                 return Ok(Received::Astray(found));
@@ -86,7 +86,7 @@ impl<S: PageStore + Sync> Db<S> {
             Some(applied) => applied,
             None => {
                 let (entries, count) = gate.admitted(&entries, count, &scratch)?;
-                grow(&self.store, &own, &entries, count, &scratch)?
+                apply::grow(&self.store, &own, &entries, count, &scratch)?
             }
         };
         // What was not taken in may be another time.
@@ -97,23 +97,6 @@ impl<S: PageStore + Sync> Db<S> {
         applied.forked.sort_unstable();
         let Applied { root, gained, forked } = applied;
         Ok(Received::United { gained, forked, refused: gate.refused, root: root.cid() })
-    }
-}
-
-/// Adds entries to a root, in the way that costs least; new pages go to the store, nothing is committed.
-fn grow<S: PageSource + PageSink + Sync>(
-    store: &S,
-    root: &Root,
-    entries: &Arc<Sorted<ELEMENT_BYTES>>,
-    count: u64,
-    scratch: &Scratch,
-) -> Result<Applied, Error> {
-    if root.counts.entries == 0 {
-        load::load(store, root, entries, scratch)
-    } else if load::is_worth_it(root.counts.entries, count) {
-        load::reload(store, &Snapshot::of(store, root.clone()), Arc::clone(entries), scratch)
-    } else {
-        apply::apply_sorted(store, root, entries)
     }
 }
 

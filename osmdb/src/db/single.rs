@@ -7,7 +7,7 @@ use crate::entry::Version;
 use crate::error::Error;
 use crate::model::{ElementId, Payload};
 
-impl<S: PageStore> Db<S> {
+impl<S: PageStore + Sync> Db<S> {
     /// Makes a new element: a batch of one.
     ///
     /// ```

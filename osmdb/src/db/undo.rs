@@ -28,7 +28,7 @@ pub struct Undone {
     pub what: String,
 }
 
-impl<S: PageStore> Db<S> {
+impl<S: PageStore + Sync> Db<S> {
     /// Undoes the last change of the root: an import, a batch of edits, a merge. The database is what it was
     /// before, and the reflog has one more record, so that this can be undone by [`undo_to`](Self::undo_to).
     /// Undone again, the change before goes too.

@@ -71,7 +71,7 @@ impl<S: PageSource> Snapshot<S> {
     }
 }
 
-impl<S: PageStore> Db<S> {
+impl<S: PageStore + Sync> Db<S> {
     /// Checks the database as it is now. See [`Snapshot::verify`], also for what it costs.
     ///
     /// ```

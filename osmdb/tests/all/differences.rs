@@ -86,7 +86,7 @@ fn imported(element: ElementId, version: u64, content: Option<i64>, time: i64) -
 }
 
 /// Makes an edit, which may name what is not there.
-fn edit<S: PageStore>(db: &Db<S>, write: Write) {
+fn edit<S: PageStore + Sync>(db: &Db<S>, write: Write) {
     let mut batch = db.batch();
     batch.lenient().push(write);
     batch.commit().unwrap();

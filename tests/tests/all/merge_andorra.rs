@@ -41,7 +41,7 @@ fn pages<S: PageSource>(snapshot: &Snapshot<S>) -> u64 {
     snapshot.tree_stats().unwrap().iter().map(|(_, stats)| stats.pages).sum()
 }
 
-fn merge<S: PageStore, T: PageSource>(here: &Db<S>, there: &Snapshot<T>) -> Merged {
+fn merge<S: PageStore + Sync, T: PageSource>(here: &Db<S>, there: &Snapshot<T>) -> Merged {
     let merged = here.merge(there).unwrap();
     assert_eq!(merged.root, here.root());
     merged
