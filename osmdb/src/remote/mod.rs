@@ -6,8 +6,10 @@
 pub(crate) mod answering;
 mod answers;
 mod ask;
+mod asking;
 mod blocking;
 pub(crate) mod origin;
+mod questions;
 mod reader;
 mod shelf;
 #[cfg(test)]

@@ -1,23 +1,16 @@
 //! A dataset that is not here.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::Mutex;
 
-use prolly::{Cid, MemoryStore, PageSource, PageStore, Step, StoreError};
+use prolly::{Cid, MemoryStore, PageStore, Step, StoreError};
 
 use super::answering::{Answer, Answering};
-use super::answers::Answers;
-use super::ask::{Ask, AskError, AskNearest};
-use super::origin::{Incoming, OriginError, PageOrigin, Request, Traffic, links};
+use super::ask::{Ask, AskError};
+use super::asking::{Asking, lock};
+use super::origin::{OriginError, PageOrigin, Traffic};
 use super::shelf::{Session, Shelf};
-use crate::db::{Feature, Head, Neighbour, Revision};
-use crate::entry::Version;
 use crate::error::Error;
-use crate::filter::Filter;
-use crate::model::{BBox, Coord, ElementId};
-use crate::root::{Counts, RawRoot, Root};
+use crate::root::{Counts, Root};
 
 /// How many pages are kept in the cache if nothing else is said: about 400 MB uncompressed.
 ///
@@ -25,9 +18,6 @@ use crate::root::{Counts, RawRoot, Root};
 /// assert_eq!(osmdb::RemoteOptions::default().cache_pages, osmdb::DEFAULT_CACHE_PAGES);
 /// ```
 pub const DEFAULT_CACHE_PAGES: usize = 1 << 16;
-
-/// From so many missing pages on, several origins are asked side by side.
-const MIN_SHARED: usize = 8;
 
 /// How a remote dataset is opened.
 ///
@@ -149,9 +139,6 @@ pub struct Remote<O, C: PageStore = MemoryStore> {
     pages: Mutex<u64>,
     trusted: Option<Cid>,
 }
-
-/// What came of a request to one of several origins.
-type Came<'a> = Pin<Box<dyn Future<Output = (usize, Incoming, Result<(), OriginError>)> + Send + 'a>>;
 
 impl<O: PageOrigin> Remote<O> {
     /// Opens the dataset of one origin at the root that it says, with a cache in memory. Costs the root
@@ -389,271 +376,6 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
         Ok(self.shelf.flush()?)
     }
 
-    /// Returns all heads of an element: see [`Snapshot::get`](crate::Snapshot::get).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// assert_eq!(remote.get(node).await?, db.get(node)?);
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// No origin gives what the answer needs, or a page is damaged.
-    pub async fn get(&self, element: ElementId) -> Result<Vec<Head>, RemoteError> {
-        let heads = self.first(Ask::Get(vec![element]), Answer::heads).await?;
-        Ok(heads.unwrap_or_default())
-    }
-
-    /// Gives the heads of elements, by id, each once; those that never existed are passed over. Costs one
-    /// round per level for all together.
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, ElementId, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// let mut heads = remote.get_many([ElementId::way(1), node, node]);
-    /// assert_eq!(heads.next().await.transpose()?, Some(db.get(node)?));
-    /// assert!(heads.next().await.is_none());
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    pub fn get_many(&self, elements: impl IntoIterator<Item = ElementId>) -> Answers<'_, O, C, Vec<Head>> {
-        let mut elements: Vec<ElementId> = elements.into_iter().collect();
-        elements.sort_unstable();
-        elements.dedup();
-        Answers::new(self, Ask::Get(elements), Answer::heads)
-    }
-
-    /// Returns one version of an element: see [`Snapshot::version`](crate::Snapshot::version).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
-    /// let first = db.get(node)?.remove(0);
-    /// db.delete(node)?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// assert_eq!(remote.version(node, first.version).await?, Some(first));
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// No origin gives what the answer needs, or a page is damaged.
-    pub async fn version(&self, element: ElementId, version: Version) -> Result<Option<Head>, RemoteError> {
-        self.first(Ask::Version(element, version), Answer::version).await
-    }
-
-    /// Returns all versions of an element, causes before effects: see
-    /// [`Snapshot::history`](crate::Snapshot::history).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
-    /// db.delete(node)?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// assert_eq!(remote.history(node).await?, db.snapshot().history(node)?);
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// No origin gives what the answer needs, or a page is damaged.
-    pub async fn history(&self, element: ElementId) -> Result<Vec<Revision>, RemoteError> {
-        Ok(self.first(Ask::History(element), Answer::history).await?.unwrap_or_default())
-    }
-
-    /// Returns which ways and relations name an element: see [`Snapshot::refs`](crate::Snapshot::refs).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
-    /// let way = db.create(Payload::Way { refs: vec![node.id], tags: Tags::new() })?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// assert_eq!(remote.refs(node).await?, [way]);
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// No origin gives what the answer needs, or a page is damaged.
-    pub async fn refs(&self, element: ElementId) -> Result<Vec<ElementId>, RemoteError> {
-        Ok(self.first(Ask::Refs(element), Answer::refs).await?.unwrap_or_default())
-    }
-
-    /// Finds what touches a box: see [`Snapshot::query`](crate::Snapshot::query). Nothing is asked before the
-    /// first [`next`](Answers::next).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// # for value in ["peak", "spring"] {
-    /// #     let tags = Tags::from([("natural", value)]);
-    /// #     db.create(Payload::Node { coord: Coord::new(0, 0)?, tags })?;
-    /// # }
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// let mut peaks = remote.query("-1,-1,1,1".parse()?).filter(&"natural=peak".parse()?);
-    /// assert!(peaks.next().await.transpose()?.is_some());
-    /// assert!(peaks.next().await.is_none());
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    pub const fn query(&self, bbox: BBox) -> Answers<'_, O, C, Feature> {
-        Answers::new(self, Ask::Query(bbox, Filter::new()), Answer::feature)
-    }
-
-    /// Counts the elements that touch a box and pass a filter: see
-    /// [`Query::count_elements`](crate::Query::count_elements).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, Filter, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// # db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// assert_eq!(remote.count("-1,-1,1,1".parse()?, &Filter::new()).await?, 1);
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// No origin gives what the answer needs, or a page is damaged.
-    pub async fn count(&self, bbox: BBox, filter: &Filter) -> Result<u64, RemoteError> {
-        Ok(self.first(Ask::Count(bbox, filter.clone()), Answer::count).await?.unwrap_or_default())
-    }
-
-    /// Answers the map call of the OSM API: the live heads of all elements, nodes, ways, relations, each by
-    /// id. See [`Snapshot::map`](crate::Snapshot::map).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// let mut map = remote.map("-1,-1,1,1".parse()?);
-    /// assert_eq!(map.next().await.transpose()?, Some(db.get(node)?));
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    pub const fn map(&self, bbox: BBox) -> Answers<'_, O, C, Vec<Head>> {
-        Answers::new(self, Ask::Map(bbox), Answer::heads)
-    }
-
-    /// Finds what is nearest to a place and passes a filter, the nearest first, and no more than so many:
-    /// see [`Snapshot::nearest`](crate::Snapshot::nearest).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// # let well = Payload::Node { coord: Coord::new(0, 90)?, tags: Tags::from([("amenity", "well")]) };
-    /// # db.create(well)?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// let mut wells = remote.nearest(Coord::new(0, 0)?, &"amenity=well".parse()?, 1).within(500.0);
-    /// assert_eq!(wells.next().await.unwrap()?.metres.round(), 1.0);
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    pub fn nearest(&self, from: Coord, filter: &Filter, at_most: u32) -> Answers<'_, O, C, Neighbour> {
-        let ask = Ask::Nearest(AskNearest { from, filter: filter.clone(), within: None, at_most });
-        Answers::new(self, ask, Answer::neighbour)
-    }
-
-    /// Finds what passes a filter, anywhere: see [`Snapshot::find`](crate::Snapshot::find).
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use osmdb::{Coord, Db, PackOrigin, Payload, Remote, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// # let well = Payload::Node { coord: Coord::new(0, 90)?, tags: Tags::from([("amenity", "well")]) };
-    /// # db.create(well)?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// assert!(remote.search(&"amenity=well".parse()?).next().await.is_some());
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    pub fn search(&self, filter: &Filter) -> Answers<'_, O, C, Feature> {
-        Answers::new(self, Ask::Search(filter.clone()), Answer::feature)
-    }
-
-    /// Brings all pages that a question touches into the cache, and returns how many parts its answer has.
-    ///
-    /// ```
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// use osmdb::{Ask, Coord, Db, PackOrigin, Payload, Remote, Snapshot, Tags};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::in_memory("osm")?;
-    /// let node = db.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
-    /// db.publish_to(dir.path())?;
-    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
-    /// remote.bring(Ask::Get(vec![node])).await?;
-    /// // What was brought can be asked for as often as one likes, with nobody to ask.
-    /// assert_eq!(Snapshot::open(remote.cache(), remote.root())?.get(node)?, db.get(node)?);
-    /// # Ok(())
-    /// # }
-    /// # osmdb::block_on(run()).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// No origin gives what the answer needs, or a page is damaged.
-    pub async fn bring(&self, ask: Ask) -> Result<u64, RemoteError> {
-        let mut parts = 0;
-        let mut running = self.begin(&ask)?;
-        while self.go_on(&ask, &mut running).await?.is_some() {
-            parts += 1;
-        }
-        Ok(parts)
-    }
-
-    async fn first<T>(&self, ask: Ask, take: fn(Answer) -> Option<T>) -> Result<Option<T>, RemoteError> {
-        let mut running = self.begin(&ask)?;
-        Ok(self.go_on(&ask, &mut running).await?.and_then(take))
-    }
-
     pub(super) fn begin(&self, ask: &Ask) -> Result<Running<'_, C>, RemoteError> {
         let answering = Answering::new(&self.root, ask)?;
         Ok(Running { answering, session: Session::new(&self.shelf) })
@@ -710,10 +432,6 @@ pub(super) struct Running<'a, C: PageStore> {
     session: Session<'a, C>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Returns the root that the first origin says that can be reached.
 async fn newest<O: PageOrigin>(origins: &[O]) -> Result<Cid, RemoteError> {
     let mut failed = RemoteError::NoOrigin;
@@ -724,145 +442,4 @@ async fn newest<O: PageOrigin>(origins: &[O]) -> Result<Cid, RemoteError> {
         }
     }
     Err(failed)
-}
-
-/// Asks origins for pages.
-struct Asking<'a, O, C: PageStore> {
-    origins: &'a [O],
-    dropped: &'a Mutex<Vec<Option<Dropped>>>,
-    shelf: &'a Shelf<C>,
-    /// The top pages of the trees, which an origin may give at any time.
-    tops: Vec<Cid>,
-    came: u64,
-}
-
-impl<O: PageOrigin, C: PageStore> Asking<'_, O, C> {
-    /// Reads the root record and its configuration.
-    async fn open(&mut self, cid: Cid) -> Result<Root, RemoteError> {
-        let damaged = |source| Error::Root { cid, source };
-        let raw = RawRoot::decode(&self.load(cid, cid).await?).map_err(damaged)?;
-        let config = self.load(cid, raw.config).await?;
-        Ok(raw.with_config(&config).map_err(damaged)?)
-    }
-
-    async fn load(&mut self, root: Cid, cid: Cid) -> Result<bytes::Bytes, RemoteError> {
-        let session = Session::new(self.shelf);
-        loop {
-            match session.load(&cid)? {
-                Some(bytes) => return Ok(bytes),
-                None => self.fetch(root, None, &session, vec![cid]).await?,
-            }
-        }
-    }
-
-    /// Asks until something has come. What failed is asked no more for these pages; who lied, never.
-    async fn fetch(
-        &mut self,
-        root: Cid,
-        ask: Option<&Ask>,
-        session: &Session<'_, C>,
-        missing: Vec<Cid>,
-    ) -> Result<(), RemoteError> {
-        let have = session.touched();
-        let mut asked = vec![false; self.origins.len()];
-        let mut failed = RemoteError::NoOrigin;
-        loop {
-            let left: Vec<usize> = self.left(&asked);
-            let Some(first) = left.first() else { return Err(failed) };
-            let shares = if missing.len() < MIN_SHARED { vec![*first] } else { left };
-            let share = missing.len().div_ceil(shares.len()).max(1);
-            let requests = shares.iter().zip(missing.chunks(share)).filter_map(|(index, missing)| {
-                let request = Request { root, ask, missing, have: &have };
-                let origin = self.origins.get(*index)?;
-                let links =
-                    if origin.answers_questions() { links_of_all(session, &have) } else { Vec::new() };
-                let expected = missing.iter().copied().chain(self.tops.iter().copied()).chain(links);
-                Some(request_of(*index, origin, request, Incoming::of(expected)))
-            });
-            let mut some = false;
-            let mut went_well = true;
-            for (index, pages, result) in all(requests.collect()).await {
-                let (pages, wanted) = (pages.into_pages(), pages_wanted(index, &shares, share, &missing));
-                self.came += pages.len() as u64;
-                some |= !pages.is_empty();
-                let lacks = pages.is_empty().then_some(wanted).flatten();
-                session.take(pages)?;
-                let result = match (result, lacks) {
-                    (Ok(()), Some(cid)) => Err(OriginError::Missing(cid)),
-                    (result, _) => result,
-                };
-                if let Err(source) = result {
-                    if let Some(asked) = asked.get_mut(index) {
-                        *asked = true;
-                    }
-                    failed = self.blame(index, source);
-                    went_well = false;
-                }
-            }
-            // What is still missing will be asked for again, if there is anybody to ask.
-            if some && (went_well || !self.left(&asked).is_empty()) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Returns the origins that can be asked.
-    fn left(&self, asked: &[bool]) -> Vec<usize> {
-        let dropped = lock(self.dropped);
-        let is_left = |index: &usize| {
-            asked.get(*index) == Some(&false) && dropped.get(*index).is_some_and(Option::is_none)
-        };
-        (0..self.origins.len()).filter(is_left).collect()
-    }
-
-    fn blame(&self, index: usize, source: OriginError) -> RemoteError {
-        let name = self.origins.get(index).map(PageOrigin::name).unwrap_or_default();
-        if source.is_lie()
-            && let Some(dropped) = lock(self.dropped).get_mut(index)
-        {
-            *dropped = Some(Dropped { name: name.clone(), reason: source.to_string() });
-        }
-        RemoteError::Origin { name, source }
-    }
-}
-
-/// Returns the first page that was wanted of an origin.
-fn pages_wanted(index: usize, shares: &[usize], share: usize, missing: &[Cid]) -> Option<Cid> {
-    let place = shares.iter().position(|known| *known == index)?;
-    missing.get(place * share).copied()
-}
-
-/// Returns what pages that are here link to: somebody who answers questions leaves these pages out.
-fn links_of_all<S: PageSource>(here: &S, have: &[Cid]) -> Vec<Cid> {
-    let page = |cid: &Cid| here.load(cid).ok().flatten().map(|bytes| links(*cid, &bytes));
-    have.iter().filter_map(page).flatten().collect()
-}
-
-fn request_of<'a, O: PageOrigin>(
-    index: usize,
-    origin: &'a O,
-    request: Request<'a>,
-    mut pages: Incoming,
-) -> Came<'a> {
-    Box::pin(async move {
-        let result = origin.read(&request, &mut pages).await;
-        (index, pages, result)
-    })
-}
-
-/// Waits for all requests together.
-async fn all(mut requests: Vec<Came<'_>>) -> Vec<(usize, Incoming, Result<(), OriginError>)> {
-    let mut came = Vec::with_capacity(requests.len());
-    poll_fn(|context| {
-        requests.retain_mut(|request| match request.as_mut().poll(context) {
-            Poll::Ready(answer) => {
-                came.push(answer);
-                false
-            }
-            Poll::Pending => true,
-        });
-        if requests.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    came
 }
