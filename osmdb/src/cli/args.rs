@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use osmdb::net::Fingerprint;
 use osmdb::{At, BBox, Cursor, ElementId, Version};
 use prolly::Cid;
 
@@ -26,12 +27,16 @@ pub(super) struct Cli {
     /// seconds since 1970)
     #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
     pub(super) at: Option<At>,
-    /// Read a dataset that was published, in a directory or at a URL, instead of a database here: for root, get,
-    /// query, nearest, history and refs
-    #[arg(long = "from", id = "published", global = true, value_name = "DIR|URL")]
+    /// Read what a peer has (tcp://HOST:PORT, ws://…, ssh://…, exec:…), or what was published in a directory or
+    /// at a URL, instead of a database here: for root, get, query, nearest, history, refs, changes and export
+    #[arg(long = "from", id = "published", global = true, value_name = "PEER|DIR|URL")]
     pub(super) from: Option<String>,
+    /// With sync, or with --from and a peer: take the peer with this fingerprint for the one that is meant, without
+    /// asking
+    #[arg(long, global = true, value_name = "FINGERPRINT")]
+    pub(super) accept: Vec<Fingerprint>,
     /// With --from: keep what was read in this directory, for the next time
-    #[arg(long, global = true, value_name = "DIR", requires = "published")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(super) cache: Option<PathBuf>,
     /// Wait this long if another process has the database open
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5)]

@@ -18,7 +18,7 @@ use super::geojson::{self, Features, Layout};
 use super::output::{Out, counted, note};
 
 /// Returns the box that holds everything.
-fn everything() -> Result<BBox, Failure> {
+pub(super) fn everything() -> Result<BBox, Failure> {
     Ok("-180,-90,180,90".parse()?)
 }
 
@@ -30,31 +30,49 @@ pub(super) fn export(
     history: bool,
     as_json: bool,
 ) -> Result<(), Failure> {
-    let layout = Layout::of(file);
-    let history = history || FileFormat::is_history(file);
-    let is_flatgeobuf = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("fgb"));
-    if (layout.is_some() || is_flatgeobuf) && history {
+    draws(file, history)?;
+    let db = database::existing(dir)?;
+    write(&database::snapshot(&db, at)?, file, bbox, history, as_json)
+}
+
+/// Tells whether a file holds shapes, and not elements, or why it cannot be written.
+pub(super) fn draws(file: &Path, history: bool) -> Result<bool, Failure> {
+    let draws = Layout::of(file).is_some() || is_flatgeobuf(file);
+    if draws && (history || FileFormat::is_history(file)) {
         return Err(Failure::NoHistory(file.into()));
     }
     #[cfg(not(feature = "flatgeobuf"))]
-    if is_flatgeobuf {
+    if is_flatgeobuf(file) {
         return Err(Failure::NoFlatGeobuf(file.into()));
     }
-    if layout.is_none() && !is_flatgeobuf && FileFormat::of(file).is_none() {
+    if !draws && FileFormat::of(file).is_none() {
         // What this says is the same with a database and without.
         Writer::create(file)?;
     }
-    let db = database::existing(dir)?;
-    let snapshot = database::snapshot(&db, at)?;
-    let (written, notes) = match layout {
-        Some(layout) => features(&snapshot, file, bbox, layout)?,
+    Ok(draws)
+}
+
+fn is_flatgeobuf(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("fgb"))
+}
+
+/// Writes what is in a database, which may be elsewhere, to a file of which [`draws`] said that it can be.
+pub(super) fn write<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    file: &Path,
+    bbox: Option<BBox>,
+    history: bool,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let (written, notes) = match Layout::of(file) {
+        Some(layout) => features(snapshot, file, bbox, layout)?,
         #[cfg(feature = "flatgeobuf")]
-        None if is_flatgeobuf => {
-            let count = flatgeobuf::write(&snapshot, file, bbox.map_or_else(everything, Ok)?)?;
+        None if is_flatgeobuf(file) => {
+            let count = flatgeobuf::write(snapshot, file, bbox.map_or_else(everything, Ok)?)?;
             let notes = Notes { shapeless: count.shapeless, ..Notes::default() };
             (Written { features: Some(count.all), ..Written::default() }, notes)
         }
-        None => entries(&snapshot, file, bbox, history)?,
+        None => entries(snapshot, file, bbox, history || FileFormat::is_history(file))?,
     };
     note(&format!("{written} written to {}", file.display()));
     notes.say();

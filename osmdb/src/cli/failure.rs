@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use osmdb::io::{
     ElementProblem, PbfProblem, Problem, ReadError, Unwritable, WriteError, WriteProblem, XmlProblem,
 };
-use osmdb::net::{NetError, PeersError};
+use osmdb::net::{Fingerprint, NetError, ParseAddressError, PeersError};
 use osmdb::sync::SyncError;
+use osmdb::{OriginError, RemoteError};
 use prolly::StoreError;
 
 use super::input::InputProblem;
@@ -80,7 +81,7 @@ pub(super) enum Failure {
     NotYet { at: osmdb::At },
     /// A dataset elsewhere.
     #[error("{}{}", .0, remote_advice(.0))]
-    Remote(#[from] osmdb::RemoteError),
+    Remote(#[from] RemoteError),
     /// A folder with files.
     #[error(transparent)]
     Publish(#[from] osmdb::PublishError),
@@ -93,11 +94,28 @@ pub(super) enum Failure {
         source: io::Error,
     },
     /// `--from` with a verb that does not read.
-    #[error("--from is for root, get, query, nearest, history and refs: for others, import the data here")]
+    #[error(
+        "--from is for root, get, query, nearest, history, refs, changes and export: for others, `osmdb sync` with a peer or import the data here"
+    )]
     NotFrom,
     /// `--from` with a time.
-    #[error("a published dataset has no reflog: give --at a root")]
+    #[error("a dataset elsewhere has no reflog here: give --at a root")]
     NoTimeThere,
+    /// `--cache` without `--from`.
+    #[error("--cache is for what is read with --from")]
+    NothingToCache,
+    /// `--accept` with nobody to call.
+    #[error("--accept is for sync, and for --from with a peer")]
+    NobodyToAccept,
+    /// A peer that does not know a device whose key ends with the program.
+    #[error(
+        "{address} lets in only devices that it knows, and without a database this one has another key every \
+         time: give --cache DIR, where a key is kept"
+    )]
+    NoKey { address: String },
+    /// `--from` with what looks like a peer and is none.
+    #[error(transparent)]
+    Address(ParseAddressError),
     #[error("say what to look for: give --bbox, --geohash or --filter")]
     NoQuestion,
     #[error(transparent)]
@@ -141,6 +159,19 @@ impl Failure {
         Self::Peer { address: address.to_owned(), error: Box::new(error) }
     }
 
+    /// Returns the fingerprint of this device if a peer that was asked does not know it: it says so when it is
+    /// first read from.
+    pub(super) fn stranger(&self) -> Option<Fingerprint> {
+        let Self::Remote(RemoteError::Origin { source: OriginError::Offline { source, .. }, .. }) = self
+        else {
+            return None;
+        };
+        match source.get_ref()?.downcast_ref()? {
+            NetError::NotKnownThere { ours } => Some(*ours),
+            _ => None,
+        }
+    }
+
     /// Tells whether a peer was met, though it failed later.
     pub(super) fn has_met_peer(&self) -> bool {
         match self {
@@ -170,6 +201,9 @@ impl Failure {
             | Self::NotThen
             | Self::NotFrom
             | Self::NoTimeThere
+            | Self::NobodyToAccept
+            | Self::NothingToCache
+            | Self::Address(_)
             | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),
             _ => false,
@@ -194,8 +228,7 @@ impl From<ReadError> for Failure {
 }
 
 /// Says what to do, where the error itself does not.
-fn remote_advice(error: &osmdb::RemoteError) -> &'static str {
-    use osmdb::{OriginError, RemoteError};
+fn remote_advice(error: &RemoteError) -> &'static str {
     match error {
         RemoteError::Origin { source: OriginError::Offline { source, .. }, .. }
             if source.kind() == io::ErrorKind::NotFound =>

@@ -1,18 +1,24 @@
-//! `publish`, and the reading verbs on a dataset that was published: `--from`.
+//! `publish`, and the reading verbs on a dataset that was published or that a peer has: `--from`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use osmdb::io::FileFormat;
+use osmdb::net::{Fingerprint, Identity, NetError, PeerOrigin};
 use osmdb::{
     Ask, AskNearest, At, BBox, BlockingRemote, ElementId, Feature, Filter, Folder, Kind, MAX_ASK_IDS,
-    PackOrigin, Payload, RemoteOptions, Traffic,
+    PackOrigin, PageOrigin, Payload, RemoteOptions, Traffic,
 };
 use prolly::{FjallStore, MemoryStore, PageStore};
 
+use super::caller::Caller;
 use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted, note, size};
-use super::{Verb, history, nearest, query, show};
+use super::{Verb, export, history, nearest, query, show, sync};
+
+/// What the address of a peer begins with. Everything else is a place with files.
+const PEERS: [&str; 4] = ["tcp://", "ws://", "ssh://", "exec:"];
 
 pub(super) fn publish(dir: &Directory, at: Option<At>, to: &str) -> Result<(), Failure> {
     let db = database::existing(dir)?;
@@ -35,11 +41,17 @@ pub(super) fn publish(dir: &Directory, at: Option<At>, to: &str) -> Result<(), F
 pub(super) struct From {
     pub(super) name: String,
     pub(super) cache: Option<PathBuf>,
+    pub(super) accept: Vec<Fingerprint>,
     pub(super) at: Option<At>,
+    /// The database of whoever asks, if there is one.
+    pub(super) own: Directory,
 }
 
 impl From {
     pub(super) fn run(&self, verb: &Verb) -> Result<(), Failure> {
+        if !is_answered(verb) {
+            return Err(Failure::NotFrom);
+        }
         match &self.cache {
             Some(dir) => self.run_with(verb, FjallStore::open(dir).map_err(osmdb::Error::from)?),
             None => self.run_with(verb, MemoryStore::new()),
@@ -52,10 +64,54 @@ impl From {
             Some(At::Root(root)) => Some(root),
             Some(At::Time(_)) => return Err(Failure::NoTimeThere),
         };
-        let failed = |source| Failure::Folder { name: self.name.clone(), source };
-        let origins = vec![PackOrigin::new(Folder::open(&self.name).map_err(failed)?)];
         let options = RemoteOptions { root, ..RemoteOptions::default() };
-        let remote = BlockingRemote::open_with(&options, origins, cache)?;
+        if PEERS.iter().any(|scheme| self.name.starts_with(scheme)) {
+            let address = self.name.parse().map_err(Failure::Address)?;
+            let runtime = sync::runtime()?;
+            let caller = self.caller(&cache)?;
+            let connection = caller.connect(&runtime, &address, &self.accept)?;
+            // What is kept already need not come again with the greeting.
+            let first = self.cache.is_none().then(|| first_ask(verb)).transpose()?.flatten();
+            let origin = match first {
+                Some(ask) if root.is_none() => PeerOrigin::asking(self.name.as_str(), connection, ask),
+                _ => PeerOrigin::new(self.name.as_str(), connection),
+            };
+            let read = self.read(&options, origin, cache, verb);
+            let result = read.map_err(|failure| match failure.stranger() {
+                Some(_) if caller.home.is_none() => Failure::NoKey { address: self.name.clone() },
+                Some(ours) => Failure::peer(&self.name, NetError::NotKnownThere { ours }),
+                None => failure,
+            });
+            // A command that does not end is not waited for.
+            runtime.shutdown_background();
+            return result;
+        }
+        if !self.accept.is_empty() {
+            return Err(Failure::NobodyToAccept);
+        }
+        let failed = |source| Failure::Folder { name: self.name.clone(), source };
+        self.read(&options, PackOrigin::new(Folder::open(&self.name).map_err(failed)?), cache, verb)
+    }
+
+    /// Says who calls: the device that has the database here; without one, the device that has the cache.
+    fn caller<C: PageStore>(&self, cache: &C) -> Result<Caller, Failure> {
+        match database::existing(&self.own) {
+            Ok(db) => Ok(Caller { identity: Identity::of(&db)?, home: Some(self.own.path.clone()) }),
+            Err(Failure::NoDatabase(_)) => {
+                Ok(Caller { identity: Identity::in_store(cache)?, home: self.cache.clone() })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn read<O: PageOrigin, C: PageStore>(
+        &self,
+        options: &RemoteOptions,
+        origin: O,
+        cache: C,
+        verb: &Verb,
+    ) -> Result<(), Failure> {
+        let remote = BlockingRemote::open_with(options, vec![origin], cache)?;
         let result = answer(&remote, verb);
         let Traffic { rounds, requests, bytes, pages } = remote.traffic();
         note(&format!(
@@ -69,10 +125,53 @@ impl From {
     }
 }
 
-type There<C> = BlockingRemote<PackOrigin<Folder>, C>;
+/// Tells whether a verb can be answered from elsewhere.
+const fn is_answered(verb: &Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Root { .. }
+            | Verb::Get { .. }
+            | Verb::Query(_)
+            | Verb::Nearest(_)
+            | Verb::History { .. }
+            | Verb::Refs { .. }
+            | Verb::Changes { .. }
+            | Verb::Export { changeset: None, .. }
+    )
+}
+
+/// Returns what a verb will ask first.
+fn first_ask(verb: &Verb) -> Result<Option<Ask>, Failure> {
+    Ok(match verb {
+        Verb::Get { elements } => {
+            let elements: BTreeSet<ElementId> = elements.iter().copied().collect();
+            Some(Ask::Get(elements.into_iter().take(MAX_ASK_IDS).collect()))
+        }
+        Verb::Query(args) => {
+            let filter = query::joined(&args.filter);
+            match args.area()? {
+                Some(bbox) if args.counts() => Some(Ask::Count(bbox, filter)),
+                _ if args.limit().is_some() => None,
+                Some(bbox) => Some(Ask::Query(bbox, filter)),
+                None => Some(Ask::Search(filter)),
+            }
+        }
+        Verb::Nearest(args) => Some(nearest_ask(args)),
+        Verb::History { element, .. } => Some(Ask::History(*element)),
+        Verb::Refs { elements, .. } => elements.first().map(|element| Ask::Refs(*element)),
+        Verb::Export { bbox, .. } => bbox.map(Ask::Map),
+        _ => None,
+    })
+}
+
+fn nearest_ask(args: &nearest::NearestArgs) -> Ask {
+    let (from, filter) = (args.place(), query::joined(&args.filter));
+    let at_most = u32::try_from(args.limit).unwrap_or(u32::MAX);
+    Ask::Nearest(AskNearest { from, filter, within: args.within, at_most })
+}
 
 /// Brings what the verb will read in as few requests as possible, and then runs it as it runs here.
-fn answer<C: PageStore>(remote: &There<C>, verb: &Verb) -> Result<(), Failure> {
+fn answer<O: PageOrigin, C: PageStore>(remote: &BlockingRemote<O, C>, verb: &Verb) -> Result<(), Failure> {
     let snapshot = remote.snapshot();
     match verb {
         Verb::Root { json } => show::named(remote.record(), *json),
@@ -96,9 +195,7 @@ fn answer<C: PageStore>(remote: &There<C>, verb: &Verb) -> Result<(), Failure> {
             query::answer(&snapshot, bbox, args)
         }
         Verb::Nearest(args) => {
-            let (from, filter) = (args.place(), query::joined(&args.filter));
-            let at_most = u32::try_from(args.limit).unwrap_or(u32::MAX);
-            remote.bring(Ask::Nearest(AskNearest { from, filter, within: args.within, at_most }))?;
+            remote.bring(nearest_ask(args))?;
             nearest::answer(&snapshot, args)
         }
         Verb::History { element, json } => {
@@ -111,12 +208,27 @@ fn answer<C: PageStore>(remote: &There<C>, verb: &Verb) -> Result<(), Failure> {
             }
             history::refs_of(&snapshot, elements, *json)
         }
+        Verb::Changes { changeset } => history::changes_of(&snapshot, *changeset),
+        Verb::Export { file, bbox, history, changeset: None, json } => {
+            let is_drawn = export::draws(file, *history)?;
+            match bbox {
+                // What clips an extract is the map call.
+                Some(bbox) if !is_drawn => drop(remote.bring(Ask::Map(*bbox))?),
+                None if !is_drawn => bring_entries(remote, file, *history)?,
+                bbox => {
+                    let bbox = bbox.map_or_else(export::everything, Ok)?;
+                    let features = bring_features(remote, Some(bbox), &query::joined(&[]))?;
+                    bring_areas(remote, &features)?;
+                }
+            }
+            export::write(&snapshot, file, *bbox, *history, *json)
+        }
         _ => Err(Failure::NotFrom),
     }
 }
 
-fn bring_features<C: PageStore>(
-    remote: &There<C>,
+fn bring_features<O: PageOrigin, C: PageStore>(
+    remote: &BlockingRemote<O, C>,
     bbox: Option<BBox>,
     filter: &Filter,
 ) -> Result<Vec<Feature>, Failure> {
@@ -134,7 +246,10 @@ fn bring_features<C: PageStore>(
 }
 
 /// Brings the lines that areas are drawn from.
-fn bring_areas<C: PageStore>(remote: &There<C>, relations: &[Feature]) -> Result<(), Failure> {
+fn bring_areas<O: PageOrigin, C: PageStore>(
+    remote: &BlockingRemote<O, C>,
+    relations: &[Feature],
+) -> Result<(), Failure> {
     let is_area = |feature: &&Feature| {
         feature.tags.get("type").is_some_and(|kind| ["multipolygon", "boundary"].contains(&kind))
     };
@@ -151,12 +266,29 @@ fn bring_areas<C: PageStore>(remote: &There<C>, relations: &[Feature]) -> Result
     bring_heads(remote, nodes)
 }
 
-fn bring_heads<C: PageStore>(remote: &There<C>, elements: BTreeSet<ElementId>) -> Result<(), Failure> {
+/// Brings all entries: the whole dataset, but for what follows from them.
+fn bring_entries<O: PageOrigin, C: PageStore>(
+    remote: &BlockingRemote<O, C>,
+    file: &Path,
+    history: bool,
+) -> Result<(), Failure> {
+    let mut trees = vec!["heads".to_owned()];
+    if history || FileFormat::is_history(file) {
+        trees.push("history".to_owned());
+    }
+    remote.bring(Ask::Trees(trees))?;
+    Ok(())
+}
+
+fn bring_heads<O: PageOrigin, C: PageStore>(
+    remote: &BlockingRemote<O, C>,
+    elements: BTreeSet<ElementId>,
+) -> Result<(), Failure> {
     each(remote, elements).try_for_each(|heads| heads.map(drop))
 }
 
-fn each<C: PageStore>(
-    remote: &There<C>,
+fn each<O: PageOrigin, C: PageStore>(
+    remote: &BlockingRemote<O, C>,
     elements: BTreeSet<ElementId>,
 ) -> impl Iterator<Item = Result<Vec<osmdb::Head>, Failure>> + '_ {
     let elements: Vec<ElementId> = elements.into_iter().collect();

@@ -147,7 +147,10 @@ pub(super) fn refs_of<S: PageSource>(
 
 pub(super) fn changes(dir: &Directory, at: Option<At>, changeset: u64) -> Result<(), Failure> {
     let db = database::existing(dir)?;
-    let snapshot = database::snapshot(&db, at)?;
+    changes_of(&database::snapshot(&db, at)?, changeset)
+}
+
+pub(super) fn changes_of<S: PageSource>(snapshot: &Snapshot<S>, changeset: u64) -> Result<(), Failure> {
     let mut out = Out::new();
     for version in snapshot.changes(changeset) {
         out.line(json::head(&version?))?;

@@ -5,6 +5,7 @@
 
 mod args;
 mod bundle;
+mod caller;
 mod database;
 mod demo;
 mod diff;
@@ -56,13 +57,19 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, at, wait, from, cache, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, wait, from, accept, cache, verb }: Cli) -> Result<(), Failure> {
     let db = Directory { path: db, wait: Duration::from_secs(wait.into()) };
     if at.is_some() && !verb.reads_the_past() {
         return Err(Failure::NotThen);
     }
     if let Some(name) = from {
-        return from::From { name, cache, at }.run(&verb);
+        return from::From { name, cache, accept, at, own: db }.run(&verb);
+    }
+    if cache.is_some() {
+        return Err(Failure::NothingToCache);
+    }
+    if !accept.is_empty() && !matches!(verb, Verb::Sync(_)) {
+        return Err(Failure::NobodyToAccept);
     }
     match verb {
         Verb::Demo { dir } => demo::demo(dir.as_deref()),
@@ -85,7 +92,7 @@ fn run(Cli { db, at, wait, from, cache, verb }: Cli) -> Result<(), Failure> {
         Verb::Forks { json, limit, cursor } => history::forks(&db, at, json, limit, cursor.as_ref()),
         Verb::Bundle(args) => bundle::bundle(&db, &args),
         Verb::Take(args) => bundle::take(&db, &args),
-        Verb::Sync(args) => sync::sync(&db, &args),
+        Verb::Sync(args) => sync::sync(&db, &args, &accept),
         Verb::Serve(args) => serve::serve(&db, &args),
         Verb::Peers(args) => peers::peers(&db, &args),
         Verb::Merge { other, stats, json } => merge::merge(&db, &other, stats, json),

@@ -1,25 +1,24 @@
 //! `sync`: uniting with peers.
 
-use std::collections::BTreeSet;
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use osmdb::net::{self, Address, Admit, Connection, Fingerprint, Identity, NetError, Peers, Wire};
+use osmdb::net::{self, Address, Fingerprint, Identity, NetError, Peers, Wire};
 use osmdb::sync::{Inbox, Options, Summary, SyncError, Way};
 use osmdb::{Db, Merged, Refused};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::bundle;
+use super::caller::Caller;
 use super::database::{self, Directory};
 use super::failure::Failure;
 use super::keeping::now;
 use super::merge;
-use super::output::{Out, complain, counted, grouped, note, plain, size};
+use super::output::{Out, complain, counted, grouped, plain, size};
 
 /// The folder of streams that were cut, in the directory of the database.
 const INBOX: &str = "inbox";
@@ -31,15 +30,12 @@ pub(super) struct SyncArgs {
     /// directory of another database, or a stick or another directory for bundles
     #[arg(required = true, value_name = "PEER")]
     peers: Vec<Address>,
-    /// Take the peer with this fingerprint for the one that is meant, without asking
-    #[arg(long, value_name = "FINGERPRINT")]
-    accept: Vec<Fingerprint>,
     /// Print one JSON object for each peer
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn sync(dir: &Directory, args: &SyncArgs) -> Result<(), Failure> {
+pub(super) fn sync(dir: &Directory, args: &SyncArgs, accept: &[Fingerprint]) -> Result<(), Failure> {
     let own =
         args.peers.iter().any(|peer| matches!(peer, Address::Dir(other) if merge::is_same(&dir.path, other)));
     if own {
@@ -49,7 +45,7 @@ pub(super) fn sync(dir: &Directory, args: &SyncArgs) -> Result<(), Failure> {
     let failed = database::change(dir, |db| {
         let (mut met, mut failed) = (false, false);
         for address in &args.peers {
-            match one(dir, db, &runtime, address, args) {
+            match one(dir, db, &runtime, address, (accept, args.json)) {
                 Ok(()) => met = true,
                 Err(failure @ Failure::Output(_)) => return Err(failure),
                 Err(Failure::Said) => failed = true,
@@ -85,12 +81,12 @@ fn one(
     db: &Db,
     runtime: &Runtime,
     address: &Address,
-    args: &SyncArgs,
+    (accept, as_json): (&[Fingerprint], bool),
 ) -> Result<(), Failure> {
     if let Address::Dir(place) = address
         && osmdb::bundle::is_place(place)
     {
-        return bundle::sync_with(db, place, args.json);
+        return bundle::sync_with(db, place, as_json);
     }
     let begun = Instant::now();
     let shown = address.to_string();
@@ -98,10 +94,8 @@ fn one(
         Address::Dir(other) => (Done::Directory(beside(db, &dir.other(other))?), None),
         _ => {
             let failed = |error| Failure::peer(&shown, error);
-            let connection = connect(dir, db, runtime, address, args).map_err(|failure| match failure {
-                Failure::Net(error) => failed(*error),
-                other => other,
-            })?;
+            let caller = Caller { identity: Identity::of(db)?, home: Some(dir.path.clone()) };
+            let connection = caller.connect(runtime, address, accept)?;
             let (key, wire) = (connection.peer(), connection.wire().clone());
             let bar = Bar::new();
             let session = net::sync_over(db, connection, options(&dir.path)?, |summary| bar.show(summary));
@@ -115,7 +109,7 @@ fn one(
     let name = key.and_then(|key| Peers::read(&dir.path).ok()?.find(&key)?.name.clone());
     let fingerprint = key.map(|key| Fingerprint::of(&key));
     let mut out = Out::new();
-    if args.json {
+    if as_json {
         out.line(done.json(&shown, fingerprint, name.as_deref(), begun.elapsed()))?;
     } else {
         let who = match (name, fingerprint) {
@@ -127,51 +121,6 @@ fn one(
         done.print(&mut out, begun.elapsed())?;
     }
     out.finish()
-}
-
-/// Connects to a peer, and asks about one that is not known.
-fn connect(
-    dir: &Directory,
-    db: &Db,
-    runtime: &Runtime,
-    address: &Address,
-    args: &SyncArgs,
-) -> Result<Connection, Failure> {
-    let identity = Identity::of(db)?;
-    let known = Peers::read(&dir.path)?;
-    let mut accepted: BTreeSet<Fingerprint> = args.accept.iter().copied().collect();
-    let dial = |accepted: &BTreeSet<Fingerprint>| {
-        let (known, accepted) = (known.clone(), accepted.clone());
-        let admit: Admit = Arc::new(move |key| known.knows(key) || accepted.contains(&Fingerprint::of(key)));
-        runtime.block_on(net::dial(address, &identity, admit))
-    };
-    let connection = match dial(&accepted) {
-        Err(NetError::UnknownPeer { key }) if ask(address, Fingerprint::of(&key), identity.fingerprint()) => {
-            accepted.insert(Fingerprint::of(&key));
-            dial(&accepted)
-        }
-        other => other,
-    };
-    let connection = connection.map_err(|error| Failure::Net(Box::new(error)))?;
-    if let Some(key) = connection.peer().filter(|key| !known.knows(key)) {
-        Peers::update(&dir.path, |peers| peers.accept(Fingerprint::of(&key), None))?;
-    }
-    Ok(connection)
-}
-
-/// Asks on a terminal whether a peer is the one that was meant. Without a terminal, it is not.
-fn ask(address: &Address, theirs: Fingerprint, ours: Fingerprint) -> bool {
-    let (input, mut errors) = (std::io::stdin(), std::io::stderr());
-    if !input.is_terminal() || !errors.is_terminal() {
-        return false;
-    }
-    note(&format!("The peer at {address} is not known yet. Compare with whoever is there:"));
-    note(&format!("    its fingerprint   {theirs}\n    this database is  {ours}"));
-    let _ = write!(errors, "Is it the one that you mean? [y/N] ");
-    let _ = errors.flush();
-    let mut answer = String::new();
-    let read = input.lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 /// Unites with the database in another directory, both ways.
@@ -325,11 +274,11 @@ pub(super) fn advice(error: &NetError) -> String {
     match error {
         NetError::Connect { .. } => "is `osmdb serve --sync` running there?".into(),
         NetError::UnknownPeer { key } => format!(
-            "compare it with the one that is shown there, and sync again with --accept {}",
+            "compare it with the one that is shown there, and try again with --accept {}",
             Fingerprint::of(key)
         ),
         NetError::NotKnownThere { ours } => {
-            format!("ask for `osmdb peers accept {ours}` there, and sync again")
+            format!("ask for `osmdb peers accept {ours}` there, and try again")
         }
         NetError::Handshake { .. } => "check the address, and whether both programs are of one age".into(),
         NetError::SlowHandshake | NetError::Io(_) => "check the connection, and sync again".into(),

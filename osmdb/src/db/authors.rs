@@ -107,19 +107,7 @@ impl<S: PageStore> Db<S> {
         if let Some(key) = self.key.get() {
             return Ok(Arc::clone(key));
         }
-        let stored = self.store.notes(KEY_NOTE)?.into_iter().next();
-        let key = match stored {
-            Some((_, secret)) => {
-                let secret: [u8; 32] = secret.try_into().map_err(|_| Error::DeviceKey)?;
-                DeviceKey::new(&secret)
-            }
-            None => {
-                let key = DeviceKey::generate()?;
-                let note = (KEY_NOTE.to_vec(), Some(key.secret().to_vec()));
-                self.store.commit(&Commit { roots: Vec::new(), notes: vec![note] })?;
-                key
-            }
-        };
+        let key = stored_key(&self.store)?;
         Ok(Arc::clone(self.key.get_or_init(|| Arc::new(key))))
     }
 
@@ -183,4 +171,16 @@ impl<S: PageStore> Db<S> {
         };
         Ok(authors.into_iter().map(info).collect())
     }
+}
+
+/// Returns the key that a store has, and makes one if it has none.
+pub(crate) fn stored_key<S: PageStore>(store: &S) -> Result<DeviceKey, Error> {
+    if let Some((_, secret)) = store.notes(KEY_NOTE)?.into_iter().next() {
+        let secret: [u8; 32] = secret.try_into().map_err(|_| Error::DeviceKey)?;
+        return Ok(DeviceKey::new(&secret));
+    }
+    let key = DeviceKey::generate()?;
+    let note = (KEY_NOTE.to_vec(), Some(key.secret().to_vec()));
+    store.commit(&Commit { roots: Vec::new(), notes: vec![note] })?;
+    Ok(key)
 }

@@ -69,6 +69,8 @@ use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
 use apply::Applied;
+#[cfg(feature = "net")]
+pub(crate) use authors::stored_key;
 pub(crate) use receive::{Heap, Received};
 use reflog::Cause;
 pub(crate) use snapshot::parse_history;

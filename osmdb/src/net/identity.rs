@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use prolly::PageStore;
 
-use crate::db::Db;
+use crate::db::{Db, stored_key};
 use crate::entry::{Author, DeviceKey};
 use crate::error::Error;
 
@@ -117,6 +117,23 @@ impl Identity {
     /// The system gives no random number, or the store fails.
     pub fn of<S: PageStore>(db: &Db<S>) -> Result<Self, Error> {
         db.key().map(Self)
+    }
+
+    /// Returns the identity of a device that has no database, such as one that only reads what others have: of
+    /// any store, such as that of its cache. Makes a key for it if there is none; in a store in memory it ends
+    /// with the program.
+    ///
+    /// ```
+    /// use osmdb::net::Identity;
+    /// let cache = prolly::MemoryStore::new();
+    /// assert_eq!(Identity::in_store(&cache)?.author(), Identity::in_store(&cache)?.author());
+    /// # Ok::<(), osmdb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The system gives no random number, or the store fails.
+    pub fn in_store<S: PageStore>(store: &S) -> Result<Self, Error> {
+        Ok(Self(Arc::new(stored_key(store)?)))
     }
 
     /// Returns the public key.

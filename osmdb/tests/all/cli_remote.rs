@@ -3,7 +3,8 @@
 
 use crate::program::{MAP, Place};
 
-const READING: [&[&str]; 9] = [
+/// What is read elsewhere as it is here, in one request.
+pub const READING: [&[&str]; 9] = [
     &["root"],
     &["get", "node/1", "way/5"],
     &["query", "--bbox", "-180,-90,180,90"],

@@ -16,6 +16,8 @@ mod examples;
 mod export;
 #[cfg(feature = "flatgeobuf")]
 mod flatgeobuf;
+#[cfg(feature = "net")]
+mod from_peer;
 mod keeping;
 mod maps;
 mod places;

@@ -72,15 +72,15 @@ fn entries(place: &Place, name: &str) -> u64 {
 }
 
 /// A program that serves a database.
-struct Served {
+pub struct Served {
     child: Child,
     lines: BufReader<ChildStdout>,
-    address: String,
-    fingerprint: String,
+    pub address: String,
+    pub fingerprint: String,
 }
 
 impl Served {
-    fn start(place: &Place, db: &str, more: &[&str]) -> Self {
+    pub fn start(place: &Place, db: &str, more: &[&str]) -> Self {
         let mut command = place.command(["serve", "--sync", "--listen", "127.0.0.1:0", db]);
         let mut child = command.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
@@ -93,7 +93,7 @@ impl Served {
     }
 
     /// Returns what is printed of the next visit.
-    fn visit(&mut self) -> String {
+    pub fn visit(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         line
@@ -186,7 +186,7 @@ fn what_a_sync_prints() {
     // Forgotten, it is unknown again.
     place.run(["--db", "a", "peers", "forget", "Hilltop"]).done();
     let sentence = place.run(["--db", "a", "sync", &format!("tcp://{}", served.address)]).refused(1);
-    assert!(sentence.ends_with(&format!("sync again with --accept {}", served.fingerprint)), "{sentence}");
+    assert!(sentence.ends_with(&format!("try again with --accept {}", served.fingerprint)), "{sentence}");
     let sentence = place.run(["--db", "a", "peers", "forget", "Hilltop"]).refused(1);
     assert_eq!(sentence, "no peer is called `Hilltop`: see `osmdb peers`");
 }
