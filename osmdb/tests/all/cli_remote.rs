@@ -3,7 +3,7 @@
 
 use crate::program::{MAP, Place};
 
-const READING: [&[&str]; 9] = [
+pub const READING: [&[&str]; 9] = [
     &["root"],
     &["get", "node/1", "way/5"],
     &["query", "--bbox", "-180,-90,180,90"],
