@@ -192,9 +192,10 @@ fn a_server_without_ranges_or_without_anything_is_an_error() {
     assert!(error.to_string().contains("answers no range requests"), "{error}");
     // Nobody listens on port 9, or discards what it hears.
     assert!(BlockingRemote::open(PackOrigin::new(HttpFiles::new("http://127.0.0.1:9"))).is_err());
-    let said =
-        Place::new().run(["--from", &format!("http://{}", server.address), "query", "--filter", "ref=7"]);
-    let sentence = said.refused(1);
+    let url = format!("http://{}", server.address);
+    let said = Place::new().run(["--from", &url, "query", "--filter", "ref=7"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{}", said.stderr);
+    let sentence = said.stderr.lines().find(|line| line.starts_with("osmdb: ")).unwrap();
     assert!(sentence.ends_with("serve the folder with one that does, as most do"), "{sentence}");
 }
 
