@@ -58,6 +58,8 @@ pub use model::{
     BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
     MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
 };
+#[cfg(feature = "object-store")]
+pub use pack::BucketFiles;
 #[cfg(feature = "http")]
 pub use pack::HttpFiles;
 pub use pack::{

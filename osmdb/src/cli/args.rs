@@ -28,7 +28,7 @@ pub(super) struct Cli {
     #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
     pub(super) at: Option<At>,
     /// Read what a peer has (tcp://HOST:PORT, ws://…, ssh://…, exec:…), or what was published in a directory or
-    /// at a URL, instead of a database here: for root, get, query, nearest, history, refs, changes and export
+    /// at a URL (https://…, s3://bucket/folder), instead of a database here: for root, get, query, nearest, history, refs, changes and export
     #[arg(long = "from", id = "published", global = true, value_name = "PEER|DIR|URL")]
     pub(super) from: Option<String>,
     /// With sync, or with --from and a peer: take the peer with this fingerprint for the one that is meant, without
@@ -267,14 +267,20 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Publish the dataset as static files, to a directory that any web server can serve
+    /// Publish the dataset as static files, to a directory that any web server can serve, or to a bucket of an
+    /// object store
     #[command(after_help = "Examples:\n  \
         osmdb publish /srv/www/andorra\n  \
+        osmdb publish s3://maps/andorra\n  \
         osmdb --from /srv/www/andorra query --bbox 1.50,42.50,1.55,42.52 --format count\n\n\
-        Publishing again writes what is new, and a small file that names it, last. Nothing is removed.")]
+        Publishing again writes what is new, and a small file that names it, last. Nothing is removed.\n\
+        Of two who publish at the same time, one does, and the other is told.\n\n\
+        s3://, gs:// and az:// need a program that was installed with --features object-store. The environment has \
+        the keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL for a store that is not \
+        Amazon's; GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY.")]
     Publish {
-        /// The directory
-        #[arg(value_name = "DIR")]
+        /// The directory, or the URL of a folder in a bucket
+        #[arg(value_name = "DIR|URL")]
         to: String,
     },
     /// Unite with peers, both ways: afterwards all have the same root

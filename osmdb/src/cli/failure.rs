@@ -235,6 +235,11 @@ fn remote_advice(error: &RemoteError) -> &'static str {
         {
             ": nothing is published there; publish it with `osmdb publish`, or name another place"
         }
+        RemoteError::Origin { source: OriginError::Offline { source, .. }, .. }
+            if matches!(source.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) =>
+        {
+            ""
+        }
         RemoteError::Origin { source: OriginError::Offline { .. }, .. } => ": try again later",
         RemoteError::Origin { source: OriginError::Pack(_) | OriginError::Unasked { .. }, .. } => {
             ": have it published again"

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+/// Whoever writes to a directory locks this file in it.
+const LOCK_NAME: &str = ".osmdb.lock";
+
 /// A folder of files that can be read in parts.
 ///
 /// ```
@@ -54,6 +57,23 @@ pub trait Publish: Files {
     /// # Errors
     /// It cannot be written.
     fn write(&mut self, file: &str, bytes: Bytes) -> io::Result<()>;
+
+    /// Replaces a file, as [`write`](Publish::write) does, if its bytes are still these, or if it is still not
+    /// there (`None`): of several who replace it at once, one does. Says whether it was replaced.
+    ///
+    /// ```
+    /// use osmdb::{Directory, Publish};
+    /// # let dir = tempfile::tempdir()?;
+    /// let mut folder = Directory::new(dir.path());
+    /// assert!(folder.swap("greeting", None, b"hello".as_slice().into())?);
+    /// assert!(!folder.swap("greeting", None, b"hi".as_slice().into())?, "somebody else was faster");
+    /// assert!(folder.swap("greeting", Some(b"hello"), b"hi".as_slice().into())?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    fn swap(&mut self, file: &str, old: Option<&[u8]>, new: Bytes) -> io::Result<bool>;
 }
 
 /// A directory with a published dataset, or for one.
@@ -95,6 +115,30 @@ impl Directory {
         }
         Ok(bytes.into())
     }
+
+    /// Waits until nobody else writes to the directory. Dropping what this returns lets others.
+    fn alone(&self) -> io::Result<File> {
+        std::fs::create_dir_all(&self.path)?;
+        let lock = File::options().create(true).append(true).open(self.path.join(LOCK_NAME))?;
+        match lock.lock() {
+            // A file system without locks has one writer.
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+            _ => Ok(lock),
+        }
+    }
+
+    fn put(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
+        // DURABILITY: the bytes are on disk before they have the name, and the name before this returns.
+        let new = self.path.join(format!(".{file}.new"));
+        let mut out = File::create(&new)?;
+        io::Write::write_all(&mut out, bytes)?;
+        out.sync_all()?;
+        std::fs::rename(&new, self.path.join(file))?;
+        if cfg!(unix) {
+            File::open(&self.path)?.sync_all()?;
+        }
+        Ok(())
+    }
 }
 
 impl Files for Directory {
@@ -114,16 +158,22 @@ impl Files for Directory {
 
 impl Publish for Directory {
     fn write(&mut self, file: &str, bytes: Bytes) -> io::Result<()> {
-        std::fs::create_dir_all(&self.path)?;
-        // DURABILITY: the bytes are on disk before they have the name, and the name before this returns.
-        let new = self.path.join(format!(".{file}.new"));
-        let mut out = File::create(&new)?;
-        io::Write::write_all(&mut out, &bytes)?;
-        out.sync_all()?;
-        std::fs::rename(&new, self.path.join(file))?;
-        if cfg!(unix) {
-            File::open(&self.path)?.sync_all()?;
+        let _alone = self.alone()?;
+        self.put(file, &bytes)
+    }
+
+    fn swap(&mut self, file: &str, old: Option<&[u8]>, new: Bytes) -> io::Result<bool> {
+        let _alone = self.alone()?;
+        let is_old = match self.read_now(file, None, old.map_or(0, <[u8]>::len)) {
+            Ok(now) => old == Some(&now[..]),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => old.is_none(),
+            // It was not that long.
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => false,
+            Err(error) => return Err(error),
+        };
+        if is_old {
+            self.put(file, &new)?;
         }
-        Ok(())
+        Ok(is_old)
     }
 }

@@ -5,12 +5,17 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+#[cfg(feature = "object-store")]
+use super::bucket::BucketFiles;
 use super::files::{Directory, Files, Publish};
 #[cfg(feature = "http")]
 use super::http::HttpFiles;
 
-/// A folder with a published dataset, or for one, as a program is told of it: a directory, and with the
-/// feature `http` a URL.
+#[cfg(feature = "http")]
+const NOT_THERE: &str = "a web server takes no files: publish to a directory or a bucket";
+
+/// A folder with a published dataset, or for one, as a program is told of it: a directory, or a URL (with the
+/// feature `http` of a web server, with `object-store` of a bucket too).
 ///
 /// ```
 /// use osmdb::{Db, Folder, PackOrigin};
@@ -29,6 +34,9 @@ pub enum Folder {
     /// A folder on a web server; it can only be read.
     #[cfg(feature = "http")]
     Http(HttpFiles),
+    /// A folder in a bucket of an object store.
+    #[cfg(feature = "object-store")]
+    Bucket(BucketFiles),
 }
 
 impl Folder {
@@ -51,8 +59,16 @@ impl Folder {
             #[cfg(feature = "http")]
             "http" | "https" => Ok(Self::Http(HttpFiles::new(name))),
             #[cfg(not(feature = "http"))]
-            "http" | "https" => Err(unsupported("build this program with the feature `http`")),
-            _ => Err(unsupported("name a directory, or a URL that begins with http:// or https://")),
+            "http" | "https" => Err(unsupported("install this program with --features http")),
+            #[cfg(feature = "object-store")]
+            "s3" | "s3a" | "gs" | "az" | "azure" => BucketFiles::new(name).map(Self::Bucket),
+            #[cfg(not(feature = "object-store"))]
+            "s3" | "s3a" | "gs" | "az" | "azure" => {
+                Err(unsupported("install this program with --features object-store"))
+            }
+            _ => Err(unsupported(
+                "name a directory, or a URL that begins with https://, http://, s3://, gs:// or az://",
+            )),
         }
     }
 }
@@ -67,6 +83,8 @@ impl Files for Folder {
             Self::Directory(files) => files.name(),
             #[cfg(feature = "http")]
             Self::Http(files) => files.name(),
+            #[cfg(feature = "object-store")]
+            Self::Bucket(files) => files.name(),
         }
     }
 
@@ -75,6 +93,8 @@ impl Files for Folder {
             Self::Directory(files) => files.read(file, range, limit).await,
             #[cfg(feature = "http")]
             Self::Http(files) => files.read(file, range, limit).await,
+            #[cfg(feature = "object-store")]
+            Self::Bucket(files) => files.read(file, range, limit).await,
         }
     }
 }
@@ -84,10 +104,19 @@ impl Publish for Folder {
         match self {
             Self::Directory(files) => files.write(file, bytes),
             #[cfg(feature = "http")]
-            Self::Http(_) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "a web server takes no files: publish to a directory",
-            )),
+            Self::Http(_) => Err(unsupported(NOT_THERE)),
+            #[cfg(feature = "object-store")]
+            Self::Bucket(files) => files.write(file, bytes),
+        }
+    }
+
+    fn swap(&mut self, file: &str, old: Option<&[u8]>, new: Bytes) -> io::Result<bool> {
+        match self {
+            Self::Directory(files) => files.swap(file, old, new),
+            #[cfg(feature = "http")]
+            Self::Http(_) => Err(unsupported(NOT_THERE)),
+            #[cfg(feature = "object-store")]
+            Self::Bucket(files) => files.swap(file, old, new),
         }
     }
 }

@@ -104,6 +104,12 @@ pub enum PackError {
         /// Where the record begins.
         at: u64,
     },
+    /// The manifest names a file that is not there.
+    #[error("the manifest names the file {file}, which is not there")]
+    Missing {
+        /// Its name.
+        file: String,
+    },
     /// A page is at a place of a pack that the manifest does not name.
     #[error("the manifest names no pack {number}")]
     NoPack {

@@ -3,18 +3,18 @@
 use std::future::Future;
 use std::io;
 use std::ops::Range;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ureq::Agent;
 
 use super::files::Files;
+use super::thread::OnThread;
 
 /// A request that takes longer than this has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+const WITHOUT_RANGES: &str = "the server answers no range requests, but sends whole files: serve the folder with one that does, as most do";
 
 /// A folder on a web server that answers range requests, as nearly all do.
 ///
@@ -57,7 +57,7 @@ fn read(agent: &Agent, url: &str, range: Option<&Range<u64>>, limit: usize) -> i
     let mut response = request.call().map_err(ureq::Error::into_io)?;
     match (response.status().as_u16(), range) {
         (200, None) | (206, Some(_)) => {}
-        (200, Some(_)) => return Err(io::Error::other("the server answers no range requests")),
+        (200, Some(_)) => return Err(io::Error::new(io::ErrorKind::Unsupported, WITHOUT_RANGES)),
         (416, Some(_)) => return Ok(Bytes::new()),
         (404 | 410, _) => return Err(io::ErrorKind::NotFound.into()),
         (status, _) => return Err(io::Error::other(format!("the server answered with status {status}"))),
@@ -83,47 +83,5 @@ impl Files for HttpFiles {
     ) -> impl Future<Output = io::Result<Bytes>> + Send {
         let (agent, url) = (self.agent.clone(), format!("{}/{file}", self.base));
         OnThread::run(move || read(&agent, &url, range.as_ref(), limit))
-    }
-}
-
-/// What a thread gives in the end. If it is dropped, the thread still ends by itself.
-struct OnThread<T>(Arc<Mutex<Slot<T>>>);
-
-struct Slot<T> {
-    result: Option<io::Result<T>>,
-    waker: Option<Waker>,
-}
-
-impl<T: Send + 'static> OnThread<T> {
-    fn run(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Self {
-        let slot = Arc::new(Mutex::new(Slot { result: None, waker: None }));
-        let there = Arc::clone(&slot);
-        let give = move |result| {
-            let mut slot = there.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.result = Some(result);
-            if let Some(waker) = slot.waker.take() {
-                waker.wake();
-            }
-        };
-        let failed = give.clone();
-        if let Err(error) = std::thread::Builder::new().spawn(move || give(work())) {
-            failed(Err(error));
-        }
-        Self(slot)
-    }
-}
-
-impl<T> Future for OnThread<T> {
-    type Output = io::Result<T>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match slot.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                slot.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
     }
 }

@@ -1,16 +1,25 @@
 //! Datasets as static files: packs of pages, and a manifest that names them (`spec/packs.md`).
 
+#[cfg(feature = "object-store")]
+mod bucket;
+#[cfg(feature = "object-store")]
+mod bucket_http;
 mod files;
 mod folder;
 mod format;
 #[cfg(feature = "http")]
 mod http;
 mod origin;
+mod parts;
 mod publish;
+#[cfg(feature = "http")]
+mod thread;
 
 use bytes::Bytes;
 use prolly::Cid;
 
+#[cfg(feature = "object-store")]
+pub use self::bucket::BucketFiles;
 pub use self::files::{Directory, Files, Publish};
 pub use self::folder::Folder;
 pub use self::format::{MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_PACK_BYTES, MAX_PACKS, PackError};

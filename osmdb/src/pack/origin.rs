@@ -1,15 +1,10 @@
 //! Reading a published dataset: pages by their places, places by the pages that link to them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::future::{Future, poll_fn};
 use std::io;
-use std::ops::Range;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
-use bytes::Bytes;
 use prolly::{Cid, Page};
 
 use super::files::{Directory, Files};
@@ -17,26 +12,12 @@ use super::format::{
     Leaves, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, PackError, PackFile, Place, Record, key_number,
 };
 use super::links_of;
+use super::parts::{Part, Reading, all, ranges};
 use crate::geometry::Window;
 use crate::model::Kind;
 use crate::remote::{Ask, Incoming, OriginError, PageOrigin, Request, Traffic};
 use crate::root::{RawRoot, RawTops};
 use crate::views::spatial;
-
-/// Ranges that are no farther apart than this are read as one: a request costs about as much.
-const GAP_BYTES: u64 = 3 << 10;
-
-/// While there are more ranges than this in one pack, the two that are nearest to each other become one.
-const MAX_RANGES: usize = 7;
-
-/// But not if they are farther apart than this.
-const MAX_GAP_BYTES: u64 = 48 << 10;
-
-/// No range is longer than this.
-const MAX_RANGE_BYTES: u64 = 8 << 20;
-
-/// So many requests are under way at once at most.
-const MAX_IN_FLIGHT: usize = 8;
 
 /// No more places than this are remembered.
 const MAX_PLACES: usize = 1 << 20;
@@ -256,7 +237,7 @@ impl<F: Files> PackOrigin<F> {
     ) -> Result<(), OriginError> {
         let places = wanted.iter().map(|(_, place)| *place).chain(foreseen);
         let ranges = ranges(places.collect());
-        let mut requests: Vec<Reading<'_>> = Vec::with_capacity(ranges.len());
+        let mut requests: Vec<Reading<'_, OriginError>> = Vec::with_capacity(ranges.len());
         let total = ranges.len();
         for (pack, range) in ranges {
             let file = self.state().packs.get(&pack).cloned().ok_or(PackError::NoPack { number: pack })?;
@@ -266,7 +247,10 @@ impl<F: Files> PackOrigin<F> {
             }
             requests.push(Box::pin(async move {
                 let bytes = self.files.read(&file.name, Some(range.clone()), usize::MAX).await;
-                let bytes = bytes.map_err(|source| self.offline(&file.name, source))?;
+                let bytes = bytes.map_err(|source| match source.kind() {
+                    io::ErrorKind::NotFound => PackError::Missing { file: file.name.clone() }.into(),
+                    _ => self.offline(&file.name, source),
+                })?;
                 self.state().traffic +=
                     Traffic { requests: 1, bytes: bytes.len() as u64, ..Traffic::default() };
                 if (bytes.len() as u64) < range.end - range.start {
@@ -315,87 +299,6 @@ impl<F: Files> PackOrigin<F> {
             left.extend(links.filter(|(_, place)| !place.is_nowhere()).collect::<Vec<_>>().into_iter().rev());
         }
         Ok(())
-    }
-}
-
-/// A part of a pack that was read.
-#[derive(Debug)]
-struct Part {
-    pack: PackFile,
-    at: u64,
-    bytes: Bytes,
-}
-
-type Reading<'a> = Pin<Box<dyn Future<Output = Result<Part, OriginError>> + Send + 'a>>;
-
-impl Part {
-    /// Returns the bytes of a record, if they are in this part.
-    fn slice(&self, place: &Place) -> Option<Bytes> {
-        if place.pack != self.pack.number {
-            return None;
-        }
-        let from = usize::try_from(place.at.checked_sub(self.at)?).ok()?;
-        let to = from.checked_add(usize::try_from(place.len).ok()?)?;
-        (to <= self.bytes.len()).then(|| self.bytes.slice(from..to))
-    }
-}
-
-/// Joins places to ranges of packs that are read at once.
-fn ranges(mut places: Vec<Place>) -> Vec<(u64, Range<u64>)> {
-    places.sort_unstable_by_key(|place| (place.pack, place.start()));
-    let mut ranges: Vec<(u64, Range<u64>)> = Vec::new();
-    for place in places {
-        let (pack, start, end) = (place.pack, place.start(), place.end());
-        let is_near = |range: &Range<u64>| {
-            start <= range.end.saturating_add(GAP_BYTES) && end - range.start <= MAX_RANGE_BYTES
-        };
-        match ranges.last_mut() {
-            Some((last, range)) if *last == pack && is_near(range) => range.end = range.end.max(end),
-            _ => ranges.push((pack, start..end)),
-        }
-    }
-    while ranges.len() > MAX_RANGES {
-        let gap = |pair: &[(u64, Range<u64>)]| match pair {
-            [(first, a), (second, b)] if first == second && b.end - a.start <= MAX_RANGE_BYTES => {
-                Some(b.start.saturating_sub(a.end)).filter(|gap| *gap <= MAX_GAP_BYTES)
-            }
-            _ => None,
-        };
-        let gaps = ranges.windows(2).enumerate().filter_map(|(index, pair)| Some((gap(pair)?, index)));
-        let Some((_, index)) = gaps.min() else { break };
-        let (_, joined) = ranges.remove(index + 1);
-        if let Some((_, range)) = ranges.get_mut(index) {
-            range.end = range.end.max(joined.end);
-        }
-    }
-    ranges
-}
-
-/// Waits for all requests, a few at a time; fails with the first that fails.
-async fn all(waiting: Vec<Reading<'_>>) -> Result<Vec<Part>, OriginError> {
-    let mut parts = Vec::with_capacity(waiting.len());
-    let mut waiting = waiting.into_iter();
-    let mut under_way: Vec<Reading<'_>> = Vec::new();
-    loop {
-        under_way.extend(waiting.by_ref().take(MAX_IN_FLIGHT - under_way.len()));
-        if under_way.is_empty() {
-            return Ok(parts);
-        }
-        let came = poll_fn(|context| {
-            let mut came = Vec::new();
-            under_way.retain_mut(|request| match request.as_mut().poll(context) {
-                Poll::Ready(part) => {
-                    came.push(part);
-                    false
-                }
-                Poll::Pending => true,
-            });
-            if came.is_empty() { Poll::Pending } else { Poll::Ready(came) }
-        })
-        .await;
-        for part in came {
-            parts.push(part?);
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::format::{
     Place, Record, key_number,
 };
 use super::links_of;
+use super::parts::{Part, Reading, all, ranges};
 use crate::db::{Db, Snapshot};
 use crate::error::Error;
 use crate::remote::block_on;
@@ -36,6 +37,9 @@ const MAX_DIRECTORY: usize = 1_600;
 
 /// If more leaves than this went together, the directory would cost more than it saves.
 const MAX_TOGETHER: usize = 4;
+
+/// So many records are looked for at once at most.
+const MAX_RECORDS: usize = 1 << 10;
 
 /// From so many packs on, everything is written anew.
 const MANY_PACKS: usize = 64;
@@ -89,6 +93,15 @@ pub enum PublishError {
         /// What is wrong.
         source: PackError,
     },
+    /// Somebody else published to the folder meanwhile. Their dataset is there now, and nothing of it was
+    /// replaced.
+    #[error(
+        "somebody else published to {name} at the same time, and was faster: look at theirs, and publish again"
+    )]
+    Overtaken {
+        /// The folder.
+        name: String,
+    },
     /// The folder cannot be read or written.
     #[error("{what} in {name} failed: {source}")]
     Io {
@@ -128,8 +141,8 @@ impl<S: PageSource> Snapshot<S> {
     ///
     /// Costs all pages the first time; after that the pages that are new, and those of the old branches, to know
     /// what is there. Packs are only added, and the manifest is replaced last, so that readers see the old
-    /// dataset or the new one. One publishes to a folder at a time. Memory: 64 MiB, and about 100 bytes for
-    /// each page.
+    /// dataset or the new one. Of two who publish to a folder at the same time, one does; the other is told.
+    /// Memory: 64 MiB, and about 100 bytes for each page.
     ///
     /// ```
     /// use osmdb::{Coord, Db, Directory, Payload, Tags};
@@ -142,9 +155,10 @@ impl<S: PageSource> Snapshot<S> {
     /// ```
     ///
     /// # Errors
-    /// A page is missing or damaged, or the folder cannot be read or written.
+    /// A page is missing or damaged, or the folder cannot be read or written, or somebody else published to it
+    /// meanwhile.
     pub fn publish_to<P: Publish>(&self, to: &mut P) -> Result<Published, PublishError> {
-        let before = old(to)?;
+        let (replaced, before) = old(to)?.unzip();
         let root = self.root().cid();
         if before.as_ref().is_some_and(|manifest| manifest.root == root) {
             return Ok(Published { root, packs: 0, pages: 0, bytes: 0 });
@@ -165,7 +179,10 @@ impl<S: PageSource> Snapshot<S> {
         let manifest = Manifest { root, packs, tops, directory };
         let bytes = Bytes::from(manifest.encode().map_err(failed(to, "compressing the manifest"))?);
         let written = written + bytes.len() as u64;
-        to.write(MANIFEST_NAME, bytes).map_err(failed(to, "writing the manifest"))?;
+        let swapped = to.swap(MANIFEST_NAME, replaced.as_deref(), bytes);
+        if !swapped.map_err(failed(to, "writing the manifest"))? {
+            return Err(PublishError::Overtaken { name: to.name() });
+        }
         Ok(Published { root, packs: count, pages, bytes: written })
     }
 }
@@ -175,14 +192,15 @@ fn failed<F: Files>(to: &F, what: impl Into<String>) -> impl FnOnce(io::Error) -
     move |source| PublishError::Io { what, name, source }
 }
 
-/// Reads the manifest of what is published already.
-fn old<F: Files>(to: &F) -> Result<Option<Manifest>, PublishError> {
+/// Reads the manifest of what is published already: its bytes, and what they say.
+fn old<F: Files>(to: &F) -> Result<Option<(Bytes, Manifest)>, PublishError> {
     match block_on(to.read(MANIFEST_NAME, None, MAX_MANIFEST_BYTES)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(failed(to, "reading the manifest")(source)),
         Ok(bytes) => {
             let damaged = |source| PublishError::Pack { name: to.name(), source };
-            Manifest::decode(&bytes).map(Some).map_err(damaged)
+            let manifest = Manifest::decode(&bytes).map_err(damaged)?;
+            Ok(Some((bytes, manifest)))
         }
     }
 }
@@ -218,21 +236,40 @@ where
     Ok(places)
 }
 
+/// Reads branches, which are near one another, and what else is asked for.
 fn read_records<F: Files>(
     to: &F,
     manifest: &Manifest,
-    wanted: Vec<(Cid, Place)>,
+    mut wanted: Vec<(Cid, Place)>,
 ) -> Result<Vec<(Cid, Record)>, PublishError> {
+    wanted.sort_unstable_by_key(|(_, place)| (place.pack, place.at));
     let mut records = Vec::with_capacity(wanted.len());
     let damaged = |source| PublishError::Pack { name: to.name(), source };
-    for (cid, place) in wanted {
-        let pack = manifest.packs.iter().find(|pack| pack.number == place.pack);
-        let pack = pack.ok_or_else(|| damaged(PackError::NoPack { number: place.pack }))?;
-        let read = block_on(to.read(&pack.name, Some(place.at..place.end()), usize::MAX));
-        let stored = read.map_err(failed(to, format!("reading {}", pack.name)))?;
-        let wrong = || damaged(PackError::Record { file: pack.name.clone(), at: place.at });
-        let record = Record::decode(&stored).filter(|record| Cid::of(&record.page) == cid);
-        records.push((cid, record.ok_or_else(wrong)?));
+    for wanted in wanted.chunks(MAX_RECORDS) {
+        // Without what belongs to them.
+        let places = wanted.iter().map(|(_, place)| Place { more: 0, ..*place });
+        let mut reading: Vec<Reading<'_, PublishError>> = Vec::new();
+        for (number, range) in ranges(places.collect()) {
+            let pack = manifest.packs.iter().find(|pack| pack.number == number);
+            let pack = pack.cloned().ok_or_else(|| damaged(PackError::NoPack { number }))?;
+            reading.push(Box::pin(async move {
+                let at = range.start;
+                let read = to.read(&pack.name, Some(range), usize::MAX).await;
+                let bytes = read.map_err(failed(to, format!("reading {}", pack.name)))?;
+                Ok(Part { pack, at, bytes })
+            }));
+        }
+        let parts = block_on(all(reading))?;
+        for (cid, place) in wanted {
+            let stored = parts.iter().find_map(|part| part.slice(place));
+            let record = stored.and_then(|stored| Record::decode(&stored));
+            let record = record.filter(|record| Cid::of(&record.page) == *cid).ok_or_else(|| {
+                let file = manifest.packs.iter().find(|pack| pack.number == place.pack);
+                let file = file.map(|pack| pack.name.clone()).unwrap_or_default();
+                damaged(PackError::Record { file, at: place.at })
+            })?;
+            records.push((*cid, record));
+        }
     }
     Ok(records)
 }

@@ -3,6 +3,8 @@
 
 mod areas;
 mod batch;
+#[cfg(feature = "object-store")]
+mod bucket;
 mod cli;
 mod cli_edit;
 mod cli_editor_files;
@@ -22,6 +24,7 @@ mod keeping;
 mod maps;
 mod places;
 mod program;
+mod publishing;
 mod read_files;
 mod reading;
 mod readme;

@@ -7,13 +7,28 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use osmdb::{BlockingRemote, Coord, Db, ElementId, HttpFiles, PackOrigin, Payload, RemoteError, Tags};
+use osmdb::{
+    BlockingRemote, Coord, Db, ElementId, Filter, HttpFiles, OriginError, PackError, PackOrigin, RemoteError,
+};
+use prolly::MemoryStore;
+
+use crate::cli_remote::READING;
+use crate::program::Place;
+use crate::publishing::land;
 
 /// Serves the files of a directory, and ranges of them, on threads that end with the test's process.
 struct Server {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
 }
+
+impl Server {
+    fn open(&self) -> Result<There, RemoteError> {
+        BlockingRemote::open(PackOrigin::new(HttpFiles::new(&format!("http://{}", self.address))))
+    }
+}
+
+type There = BlockingRemote<PackOrigin<HttpFiles>, MemoryStore>;
 
 fn serve(dir: &Path, with_ranges: bool) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -69,16 +84,17 @@ fn talk(stream: &TcpStream, dir: &Path, count: &AtomicUsize, with_ranges: bool) 
     }
 }
 
-fn land() -> Db<prolly::MemoryStore> {
-    let db = Db::in_memory("osm").unwrap();
-    let mut batch = db.batch();
-    for number in 0..4_000_i64 {
-        let coord = Coord::new(number / 60 * 9_000, number % 60 * 9_000).unwrap();
-        let tags = Tags::from([("amenity", "well".to_owned()), ("ref", number.to_string())]);
-        batch.create(Payload::Node { coord, tags }).unwrap();
+/// Asks for everything, and for what is not there.
+fn all(remote: &There, db: &Db<MemoryStore>) -> Result<(), RemoteError> {
+    let globe = "-180,-90,180,90".parse().unwrap();
+    let found: Vec<_> = remote.query(globe).collect::<Result<_, _>>()?;
+    assert_eq!(found, db.snapshot().query(globe).collect::<Result<Vec<_>, _>>().unwrap());
+    for feature in &found {
+        assert_eq!(remote.get(feature.element)?, db.get(feature.element).unwrap());
     }
-    batch.commit().unwrap();
-    db
+    let id = ElementId::relation(77);
+    assert!(remote.get(id)?.is_empty());
+    Ok(())
 }
 
 #[test]
@@ -87,20 +103,82 @@ fn a_web_server_is_enough() {
     let dir = tempfile::tempdir().unwrap();
     db.publish_to(dir.path()).unwrap();
     let server = serve(dir.path(), true);
-    let open =
-        || BlockingRemote::open(PackOrigin::new(HttpFiles::new(&format!("http://{}", server.address))));
-    let remote = open().unwrap();
+    let remote = server.open().unwrap();
+    let snapshot = db.snapshot();
     let area = "0.01,0.01,0.02,0.02".parse().unwrap();
-    let expected: Vec<_> = db.snapshot().query(area).collect::<Result<_, _>>().unwrap();
+    let expected: Vec<_> = snapshot.query(area).collect::<Result<_, _>>().unwrap();
     assert!(expected.len() > 50);
     assert_eq!(remote.query(area).collect::<Result<Vec<_>, _>>().unwrap(), expected);
-    assert_eq!(remote.traffic().requests, server.requests.load(Ordering::SeqCst) as u64);
+    let filter: Filter = "ref=77".parse().unwrap();
+    let tagged: Vec<_> = snapshot.find(&filter).collect::<Result<_, _>>().unwrap();
+    assert_eq!(tagged.len(), 1);
+    assert_eq!(remote.search(&filter).collect::<Result<Vec<_>, _>>().unwrap(), tagged);
+    let (from, any) = (Coord::new(123_456, 234_567).unwrap(), "amenity".parse::<Filter>().unwrap());
+    let nearest: Vec<_> = snapshot.nearest(from, &any).take(5).collect::<Result<_, _>>().unwrap();
+    assert_eq!(remote.nearest(from, &any, 5).collect::<Result<Vec<_>, _>>().unwrap(), nearest);
+    let traffic = remote.traffic();
+    assert_eq!(traffic.requests, server.requests.load(Ordering::SeqCst) as u64);
+    println!("a box, a tag and the nearest: {traffic:?}");
     let id: ElementId = expected[0].element;
-    assert_eq!(open().unwrap().get(id).unwrap(), db.get(id).unwrap());
+    assert_eq!(server.open().unwrap().get(id).unwrap(), db.get(id).unwrap());
+    all(&remote, &db).unwrap();
     // The dataset goes away.
     std::fs::remove_dir_all(dir.path()).unwrap();
-    assert!(remote.query("-180,-90,180,90".parse().unwrap()).any(|feature| feature.is_err()));
-    assert!(matches!(open(), Err(RemoteError::Origin { .. })));
+    all(&remote, &db).unwrap();
+    assert!(matches!(server.open(), Err(RemoteError::Origin { .. })));
+}
+
+#[test]
+fn damaged_files_on_a_web_server_are_errors() {
+    let db = land();
+    let dir = tempfile::tempdir().unwrap();
+    db.publish_to(dir.path()).unwrap();
+    let server = serve(dir.path(), true);
+    let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let packs: Vec<_> = names.filter(|path| path.extension().is_some_and(|kind| kind == "osmpack")).collect();
+    let [pack] = packs.as_slice() else { panic!("{packs:?}") };
+    let (good, manifest) = (std::fs::read(pack).unwrap(), dir.path().join(osmdb::MANIFEST_NAME));
+    let named = std::fs::read(&manifest).unwrap();
+    let ask = || server.open().and_then(|remote| all(&remote, &db));
+    ask().unwrap();
+    let error = |error: Result<(), RemoteError>| match error {
+        Err(RemoteError::Origin { source, .. }) => source,
+        other => panic!("{other:?}"),
+    };
+
+    // Cut so that ranges end early, or begin behind the end.
+    for end in [0, 1, 100] {
+        std::fs::write(pack, &good[..end]).unwrap();
+        let error = error(ask());
+        assert!(matches!(error, OriginError::Pack(PackError::Truncated { .. })), "{end}: {error:?}");
+    }
+    // A byte is another, in what is read or in what is not.
+    let mut found = 0;
+    for at in (20..good.len()).step_by(good.len() / 20) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        std::fs::write(pack, &bad).unwrap();
+        let result = ask();
+        if result.is_err() {
+            let error = error(result);
+            assert!(error.is_lie(), "{at}: {error:?}");
+            found += 1;
+        }
+    }
+    assert!(found > 3, "{found}");
+    std::fs::remove_file(pack).unwrap();
+    let missing = error(ask());
+    assert!(matches!(missing, OriginError::Pack(PackError::Missing { .. })), "{missing:?}");
+    std::fs::write(pack, &good).unwrap();
+
+    std::fs::write(&manifest, &named[..named.len() / 2]).unwrap();
+    assert!(matches!(error(ask()), OriginError::Pack(PackError::Limit { .. })));
+    std::fs::write(&manifest, "<html>").unwrap();
+    assert!(matches!(error(ask()), OriginError::Pack(PackError::NotAManifest)));
+    std::fs::write(&manifest, vec![0; osmdb::MAX_MANIFEST_BYTES + 1]).unwrap();
+    assert!(matches!(error(ask()), OriginError::Offline { .. }));
+    std::fs::write(&manifest, &named).unwrap();
+    ask().unwrap();
 }
 
 #[test]
@@ -109,10 +187,30 @@ fn a_server_without_ranges_or_without_anything_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     db.publish_to(dir.path()).unwrap();
     let server = serve(dir.path(), false);
-    let origin = PackOrigin::new(HttpFiles::new(&format!("http://{}", server.address)));
-    let remote = BlockingRemote::open(origin).unwrap();
+    let remote = server.open().unwrap();
     let error = remote.query("-180,-90,180,90".parse().unwrap()).find_map(Result::err).unwrap();
     assert!(error.to_string().contains("answers no range requests"), "{error}");
     // Nobody listens on port 9, or discards what it hears.
     assert!(BlockingRemote::open(PackOrigin::new(HttpFiles::new("http://127.0.0.1:9"))).is_err());
+    let url = format!("http://{}", server.address);
+    let said = Place::new().run(["--from", &url, "query", "--filter", "ref=7"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{}", said.stderr);
+    let sentence = said.stderr.lines().find(|line| line.starts_with("osmdb: ")).unwrap();
+    assert!(sentence.ends_with("serve the folder with one that does, as most do"), "{sentence}");
+}
+
+#[test]
+fn the_program_reads_from_a_web_server_and_publishes_to_none() {
+    let place = Place::with_map();
+    place.run(["publish", "site"]).done();
+    let server = serve(&place.path("site"), true);
+    let url = format!("http://{}/", server.address);
+    for verb in READING {
+        let there = place.run([&["--from", &url], verb].concat());
+        assert_eq!(there.done(), place.run(verb).done(), "{verb:?}");
+    }
+    let sentence = place.run(["publish", &format!("{url}elsewhere")]).refused(1);
+    assert!(sentence.contains("takes no files: publish to a directory or a bucket"), "{sentence}");
+    let sentence = place.run(["--from", &format!("{url}nowhere"), "root"]).refused(1);
+    assert!(sentence.contains("nothing is published there"), "{sentence}");
 }
