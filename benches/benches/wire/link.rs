@@ -1,12 +1,15 @@
 //! Two peers and the link between them: bytes take their time, work on either side takes none.
 
 use std::collections::VecDeque;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use osmdb::Db;
+use osmdb::net::sync_over;
 use osmdb::sync::{Options, Session, Summary};
 use prolly::PageStore;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::Failure;
 
@@ -67,4 +70,35 @@ pub fn exchange<S: PageStore + Sync, T: PageStore + Sync>(
     let round_trips = trips.max(f64::from(here.crossings.min(1)));
     let bytes = here.bytes_in + here.bytes_out;
     Ok(Exchange { here, there, round_trips, bytes, work: began.elapsed() })
+}
+
+/// Lets two databases exchange what differs over TCP on this machine; returns what came of it on one side, and
+/// how long it took from the first byte on.
+pub fn over_tcp<S: PageStore + Sync, T: PageStore + Sync>(
+    ours: &Db<S>,
+    theirs: &Db<T>,
+) -> Result<(Summary, Duration), Failure> {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (here, there) = (runtime()?, runtime()?);
+    let listener = here.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let address = listener.local_addr()?;
+    let listener = listener.into_std()?;
+    thread::scope(|scope| {
+        let other = scope.spawn(move || {
+            there.block_on(async {
+                let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+                stream.set_nodelay(true).map_err(|error| error.to_string())?;
+                sync_over(theirs, stream, Options::default(), |_| ()).await.map_err(|error| error.to_string())
+            })
+        });
+        let ended = here.block_on(async {
+            let (stream, _) = TcpListener::from_std(listener)?.accept().await?;
+            stream.set_nodelay(true)?;
+            let began = Instant::now();
+            let summary = sync_over(ours, stream, Options::default(), |_| ()).await?;
+            Ok::<_, Failure>((summary, began.elapsed()))
+        });
+        other.join().map_err(|_| "the other side panicked")??;
+        ended
+    })
 }

@@ -4,17 +4,25 @@
 //! [`benches::extract`]). Options, behind `--`:
 //!
 //! - `--quick`: 170,000 made-up elements and not 1,700,000
-//! - `--only TEXT`: only rows whose name has this text in it
+//! - `--only TEXT`: only groups whose name has this text in it: `made up`, `andorra`, `far`, `11,290`, `negentropy`,
+//!   `hyperbee`
+//! - `--ten-million`: also a database of 10,000,000 made-up elements; takes minutes and 2 GB of disk
+//!
+//! With the feature `negentropy`, negentropy beside ours; hyperbee, where it is installed (`npm ci` in
+//! `benches/hyperbee`).
 
 mod far;
 mod link;
+mod peers;
 mod table;
+
+use std::path::Path;
 
 use benches::{extract, generated};
 use osmdb::{Coord, Db, ElementId, Payload, Snapshot, Tags, Write};
 use prolly::{FjallStore, PageSource, Tree};
 
-use self::link::exchange;
+use self::link::{exchange, over_tcp};
 use self::table::Table;
 
 type Failure = Box<dyn std::error::Error>;
@@ -67,6 +75,23 @@ impl Run {
         self.table.add(row, &exchange, entries, (own, compressed), target);
         Ok(())
     }
+
+    /// Exchanges what differs over TCP, as one row.
+    fn socket(&mut self, row: &str, ours: &Db<FjallStore>, theirs: &Db<FjallStore>) -> Result<(), Failure> {
+        let (summary, time) = over_tcp(ours, theirs)?;
+        if ours.root() != theirs.root() {
+            return Err("the roots differ".into());
+        }
+        self.table.socket(row, time.as_secs_f64(), summary.bytes_in + summary.bytes_out);
+        Ok(())
+    }
+
+    /// Returns another database with the same pages and a reflog that ends at the same root.
+    fn twin(&self, of: &str, name: &str) -> Result<Db<FjallStore>, Failure> {
+        let (from, to) = (self.scratch.path().join(of), self.scratch.path().join(name));
+        copy(&from, &to)?;
+        self.empty(name)
+    }
 }
 
 /// Returns the bytes of all entries that one of two databases has, and the other has not; and as one zstd
@@ -93,6 +118,21 @@ fn differing<S: PageSource, T: PageSource>(
     gather(left.history, right.history, false)?;
     let compressed = zstd::bulk::compress(&all, 6)?;
     Ok((all.len() as u64, compressed.len() as u64))
+}
+
+/// Copies a directory.
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    std::fs::create_dir(to)?;
+    for file in std::fs::read_dir(from)? {
+        let file = file?;
+        let target = to.join(file.file_name());
+        if file.file_type()?.is_dir() {
+            copy(&file.path(), &target)?;
+        } else {
+            std::fs::copy(file.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Edits some nodes, one after another, as somebody does in the field.
@@ -126,6 +166,7 @@ fn main() -> Result<(), Failure> {
     let only = arguments.iter().position(|argument| argument == "--only");
     let only = only.and_then(|place| arguments.get(place + 1).cloned());
     let elements = if arguments.iter().any(|argument| argument == "--quick") { 170_000 } else { 1_700_000 };
+    let ten_million = arguments.iter().any(|argument| argument == "--ten-million");
     let mut run = Run { table: Table::default(), scratch: tempfile::tempdir()?, only };
 
     if run.wants("made up") {
@@ -138,12 +179,11 @@ fn main() -> Result<(), Failure> {
         edit(&theirs, ids.into_iter())?;
         run.exchange("made up: 50 + 50 edits since a shared root", &ours, &theirs, (1.0, None))?;
 
-        let first = run.scratch.path().join("half.osm.pbf");
-        let mut writer = osmdb::io::Writer::create(&first)?;
-        for entry in generated(elements).step_by(2) {
-            writer.write(&entry)?;
-        }
-        writer.finish()?;
+        let ids = scattered(&ours, 50, 17)?;
+        edit(&ours, ids.into_iter())?;
+        let ids = scattered(&theirs, 50, 6_007)?;
+        edit(&theirs, ids.into_iter())?;
+        run.socket("made up: 50 + 50 edits, TCP on one machine", &ours, &theirs)?;
         drop((ours, theirs));
         // The same entries by another way: no root in common.
         let ours = run.made_up("made-up-c", elements)?;
@@ -164,6 +204,11 @@ fn main() -> Result<(), Failure> {
         let (ours, theirs) = (run.empty("nothing")?, run.empty("2025-b")?);
         theirs.import(&[&later], |_, _| {})?;
         run.exchange("andorra: nothing meets 2025", &ours, &theirs, (1.0, Some(3 * size)))?;
+        let ours = run.empty("nothing-b")?;
+        run.socket("andorra: nothing meets 2025, TCP on one machine", &ours, &theirs)?;
+        let ours = run.empty("2023-b")?;
+        ours.import(&[&earlier], |_, _| {})?;
+        run.socket("andorra: 2023 meets 2025, TCP on one machine", &ours, &theirs)?;
     }
     if let Some(later) = extract("andorra-2025.osm.pbf")
         && run.wants("far")
@@ -185,6 +230,19 @@ fn main() -> Result<(), Failure> {
             batch.commit()?;
         }
         run.exchange("11,290 elements: 100 + 100 new", &ours, &theirs, (1.0, Some(30_000)))?;
+    }
+    if ten_million && run.wants("ten million") {
+        drop(run.made_up("ten-million-a", 10_000_000)?);
+        let theirs = run.twin("ten-million-a", "ten-million-b")?;
+        let ours = run.empty("ten-million-a")?;
+        edit(&ours, scattered(&ours, 100, 11)?.into_iter())?;
+        run.exchange("ten million: 100 edits since a shared root", &ours, &theirs, (1.0, Some(14_000)))?;
+    }
+    if run.wants("negentropy") {
+        peers::negentropy(&mut run.table, elements)?;
+    }
+    if run.wants("hyperbee") {
+        peers::hyperbee(&mut run.table)?;
     }
     run.table.write()
 }

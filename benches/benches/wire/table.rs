@@ -43,24 +43,53 @@ impl Table {
         }));
     }
 
-    /// Adds a question to a dataset elsewhere: what was asked, what it cost, and the bytes of what was answered.
-    pub fn ask(&mut self, row: &str, traffic: &Traffic, found: u64, answer: u64) {
+    /// Adds a question to a dataset elsewhere: what was asked, what it cost, and the bytes of what was answered,
+    /// without and with the nodes of ways.
+    pub fn ask(&mut self, row: &str, traffic: &Traffic, found: u64, (own, placed): (u64, u64)) {
         if !self.0.iter().any(|row| row.get("requests").is_some()) {
             println!(
-                "{:<46} {:>7} {:>11} {:>9} {:>11} {:>11}",
-                "", "trips", "bytes", "found", "answer", "requests"
+                "{:<46} {:>7} {:>11} {:>9} {:>11} {:>11} {:>9} {:>6}",
+                "", "trips", "bytes", "found", "answer", "with nodes", "requests", "pages"
             );
         }
-        let Traffic { rounds, requests, bytes, .. } = traffic;
-        println!("{row:<46} {rounds:>7} {bytes:>11} {found:>9} {answer:>11} {requests:>11}");
+        let Traffic { rounds, requests, bytes, pages, .. } = traffic;
+        println!(
+            "{row:<46} {rounds:>7} {bytes:>11} {found:>9} {own:>11} {placed:>11} {requests:>9} {pages:>6}"
+        );
         self.0.push(serde_json::json!({
             "row": row,
             "round trips": rounds,
             "requests": requests,
             "bytes": bytes,
             "found": found,
-            "compressed": answer,
+            "pages": pages,
+            "compressed": own,
+            "compressed with nodes": placed,
         }));
+    }
+
+    /// Adds what somebody else's program took.
+    pub fn other(&mut self, row: &str, measured: &serde_json::Value) {
+        let number = |name: &str| measured.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        let (trips, bytes, found) = (number("round trips"), number("bytes"), number("found"));
+        println!("{row:<46} {trips:>7} {bytes:>11} {found:>9} {:>11}", number("answer"));
+        let mut measured = measured.clone();
+        if let Some(measured) = measured.as_object_mut() {
+            measured.insert("row".to_owned(), row.into());
+        }
+        self.0.push(measured);
+    }
+
+    /// Adds the seconds that an exchange took over real sockets.
+    pub fn socket(&mut self, row: &str, seconds: f64, bytes: u64) {
+        println!("{row:<46} {:>7} {bytes:>11} {seconds:>9.2} s", "");
+        self.0.push(serde_json::json!({ "row": row, "bytes": bytes, "seconds": seconds }));
+    }
+
+    /// Says why a row is missing.
+    pub fn note(&mut self, row: &str, why: &str) {
+        println!("{row:<46} {why}");
+        self.0.push(serde_json::json!({ "row": row, "missing": why }));
     }
 
     /// Writes all rows to `target/bench/wire.json`.

@@ -345,13 +345,12 @@ fn read(
             match incoming.pop() {
                 Ok(None) => break None,
                 Ok(Some((ENTRIES, message))) => {
-                    *taken = taken.saturating_add(message.len() as u64);
-                    let took = receiving.take(&message);
+                    match receiving.take(&message) {
+                        Ok(bytes) => *taken = taken.saturating_add(bytes),
+                        Err(error) => break Some((at, error)),
+                    }
                     if *taken > limit {
                         break Some((at, SyncError::TooMuch { limit }));
-                    }
-                    if let Err(error) = took {
-                        break Some((at, error));
                     }
                 }
                 Ok(Some((kind, _))) => break Some((at, SyncError::Turn { kind })),

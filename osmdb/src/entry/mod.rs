@@ -6,7 +6,7 @@ mod lineage;
 mod order;
 mod sign;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::str::FromStr;

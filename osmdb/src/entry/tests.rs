@@ -71,7 +71,7 @@ fn origin() -> impl Strategy<Value = Origin> {
     prop_oneof![imported, edited]
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     (payload(), any::<bool>(), id(), origin()).prop_map(|(payload, live, id, origin)| {
         let element = ElementId::new(payload.kind(), id);
         Entry { element, payload: live.then_some(payload), origin }

@@ -1,8 +1,9 @@
 //! Finding a difference that is large: lists instead of cells.
 //!
 //! One side, the *lister*, has fewer leaves and names them all; the other one says which of them it lacks, and
-//! names the entries in those of its own leaves that the lister does not have, with one byte of each. So the
-//! lister knows, but for one in 256, what either side lacks.
+//! names the entries in those of its own leaves that the lister does not have, with OpenStreetMap's number of each
+//! version, or one byte of its id. So the lister knows, but for a few, what either side lacks. Imported entries that are later than all that the
+//! lister has are not named: it lacks them, whoever has them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use prolly::PageSource;
 use prolly::cbor::{Reader, put_unsigned};
 
 use super::error::SyncError;
-use super::holdings::{Entries, Leaves, Listed, ShortLeaf, short_leaf};
+use super::holdings::{Entries, LatestTime, Leaves, Listed, ShortLeaf, short_leaf};
 use super::limits::FRAME_BYTES;
 use super::message::{LEAVES, LIST, WANT};
 use super::sketch::Id;
@@ -21,8 +22,14 @@ use crate::model::{ElementId, Kind, MAX_ID};
 /// Of so many entries that were found to be lacking, one more is missed, by chance.
 const MISSED: usize = 128;
 
+/// So many entries of a list have one byte together by which it is seen whether all of them are here.
+const GROUP: usize = 16;
+
 /// The cells of entries that are sent at least when lists were exchanged.
 const LEAST_CELLS: usize = 64;
+
+/// Entries, by element.
+type Chosen = BTreeMap<ElementId, BTreeSet<Version>>;
 
 /// Messages that are to be sent, in order.
 pub(crate) type Pieces = Vec<(u8, Vec<u8>)>;
@@ -32,11 +39,11 @@ pub(crate) enum Bulk {
     /// The lister waits for what is wanted of its leaves.
     Asked { leaves: Vec<Id>, want: Vec<u8> },
     /// It waits for the list of entries.
-    Chosen { ours: Entries, list: Vec<(ElementId, u8)> },
+    Chosen { ours: Entries, list: Heard },
     /// The other side waits for the list of leaves.
-    Waiting { listed: Vec<ShortLeaf> },
+    Waiting { listed: Vec<u8> },
     /// It waits for what is wanted of its entries.
-    Listed { ours: Entries, list: Vec<Listed>, want: Vec<u8> },
+    Listed { ours: Entries, list: Vec<Listed>, lacking: Chosen, want: Vec<u8> },
 }
 
 /// What came of the lists on one side.
@@ -44,7 +51,7 @@ pub(crate) struct Matched {
     /// The entries in leaves that differ.
     pub(crate) entries: Entries,
     /// Those that the other side lacks.
-    pub(crate) lacking: BTreeMap<ElementId, BTreeSet<Version>>,
+    pub(crate) lacking: Chosen,
     /// How many cells of entries come first, to find what was missed.
     pub(crate) cells: usize,
 }
@@ -63,9 +70,10 @@ fn pieces(kind: u8, bytes: &[u8]) -> Pieces {
 
 impl Bulk {
     /// Begins as the lister.
-    pub(crate) fn ask(leaves: &Leaves) -> (Self, Pieces) {
+    pub(crate) fn ask(leaves: &Leaves, latest: LatestTime) -> (Self, Pieces) {
         let leaves: Vec<Id> = leaves.ids().collect();
-        let bytes: Vec<u8> = leaves.iter().flat_map(|id| short_leaf(*id)).collect();
+        let mut bytes = latest.0.to_be_bytes().to_vec();
+        bytes.extend(leaves.iter().flat_map(|id| short_leaf(*id)));
         (Self::Asked { leaves, want: Vec::new() }, pieces(LEAVES, &bytes))
     }
 
@@ -84,22 +92,24 @@ impl Bulk {
         let nothing = Pieces::new;
         match (self, kind) {
             (Self::Waiting { mut listed }, LEAVES) => {
-                let (some, rest) = bytes.as_chunks();
-                if !rest.is_empty() {
-                    return Err(broken(kind));
-                }
-                listed.extend_from_slice(some);
+                listed.extend_from_slice(bytes);
                 if more {
                     return Ok((Some(Self::Waiting { listed }), nothing(), None));
                 }
+                let (latest, listed) = listed.split_first_chunk().ok_or_else(|| broken(kind))?;
+                let latest = LatestTime(i64::from_be_bytes(*latest));
+                let (listed, rest) = listed.as_chunks::<{ size_of::<ShortLeaf>() }>();
+                if !rest.is_empty() {
+                    return Err(broken(kind));
+                }
                 let known: BTreeSet<ShortLeaf> = leaves.ids().map(short_leaf).collect();
                 let mut messages = pieces(WANT, &bits(listed.iter().map(|leaf| !known.contains(leaf))));
-                let theirs: BTreeSet<ShortLeaf> = listed.into_iter().collect();
+                let theirs: BTreeSet<ShortLeaf> = listed.iter().copied().collect();
                 let ours =
                     leaves.entries(source, leaves.ids().filter(|id| !theirs.contains(&short_leaf(*id))))?;
-                let list = ours.listed();
+                let (list, lacking) = (ours.listed(Some(latest)), ours.later(latest));
                 messages.extend(entry_list(&list));
-                Ok((Some(Self::Listed { ours, list, want: Vec::new() }), messages, None))
+                Ok((Some(Self::Listed { ours, list, lacking, want: Vec::new() }), messages, None))
             }
             (Self::Asked { leaves: named, mut want }, WANT) => {
                 want.extend_from_slice(bytes);
@@ -109,7 +119,7 @@ impl Bulk {
                 check_bits(&want, named.len())?;
                 let wanted = named.iter().zip(0..).filter(|(_, place)| is_set(&want, *place));
                 let ours = leaves.entries(source, wanted.map(|(id, _)| *id))?;
-                Ok((Some(Self::Chosen { ours, list: Vec::new() }), nothing(), None))
+                Ok((Some(Self::Chosen { ours, list: Heard::default() }), nothing(), None))
             }
             (Self::Chosen { ours, mut list }, LIST) => {
                 read_list(bytes, &mut list)?;
@@ -121,13 +131,12 @@ impl Bulk {
                 let messages = pieces(WANT, &want);
                 Ok((None, messages, Some(Matched { entries: ours, lacking, cells })))
             }
-            (Self::Listed { ours, list, mut want }, WANT) => {
+            (Self::Listed { ours, list, mut lacking, mut want }, WANT) => {
                 want.extend_from_slice(bytes);
                 if more {
-                    return Ok((Some(Self::Listed { ours, list, want }), nothing(), None));
+                    return Ok((Some(Self::Listed { ours, list, lacking, want }), nothing(), None));
                 }
                 check_bits(&want, list.len())?;
-                let mut lacking: BTreeMap<ElementId, BTreeSet<Version>> = BTreeMap::new();
                 for (listed, _) in list.iter().zip(0..).filter(|(_, place)| is_set(&want, *place)) {
                     lacking.entry(listed.element).or_default().insert(listed.version);
                 }
@@ -169,7 +178,7 @@ fn check_bits(bits: &[u8], count: usize) -> Result<(), SyncError> {
 }
 
 /// Writes entries: for a run of one kind, its code, its length, the difference of each id to the one before,
-/// and one byte of each.
+/// one byte of each, and one byte for each group of them.
 fn entry_list(list: &[Listed]) -> Pieces {
     const RUN: usize = FRAME_BYTES / 4;
     let runs: Vec<&[Listed]> =
@@ -185,12 +194,25 @@ fn entry_list(list: &[Listed]) -> Pieces {
             before = listed.element.id;
         }
         out.extend(run.iter().map(|listed| listed.hint));
+        out.extend(run.chunks(GROUP).map(|group| sum(group.iter())));
         (LIST, out)
     };
     if runs.is_empty() { vec![(LIST, vec![0])] } else { runs.into_iter().enumerate().map(piece).collect() }
 }
 
-fn read_list(bytes: &[u8], list: &mut Vec<(ElementId, u8)>) -> Result<(), SyncError> {
+fn sum<'a>(group: impl Iterator<Item = &'a Listed>) -> u8 {
+    group.fold(0, |sum, listed| sum ^ listed.sum)
+}
+
+/// A list that comes.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    entries: Vec<(ElementId, u8)>,
+    /// Where each group ends, and its byte.
+    groups: Vec<(usize, u8)>,
+}
+
+fn read_list(bytes: &[u8], heard: &mut Heard) -> Result<(), SyncError> {
     let malformed = |_| broken(LIST);
     if bytes.is_empty() {
         return Ok(());
@@ -201,31 +223,37 @@ fn read_list(bytes: &[u8], list: &mut Vec<(ElementId, u8)>) -> Result<(), SyncEr
     let count = reader.unsigned().map_err(malformed)?;
     let count =
         usize::try_from(count).ok().filter(|count| *count <= bytes.len()).ok_or_else(|| broken(LIST))?;
-    let (mut id, begin) = (0_u64, list.len());
+    let Heard { entries, groups } = heard;
+    let (mut id, begin) = (0_u64, entries.len());
     for _ in 0..count {
         let next = id.checked_add(reader.unsigned().map_err(malformed)?);
         id = next.filter(|id| (1..=MAX_ID).contains(id)).ok_or_else(|| broken(LIST))?;
-        list.push((ElementId::new(kind, id), 0));
+        entries.push((ElementId::new(kind, id), 0));
     }
-    let hints = bytes.get(reader.position()..).unwrap_or_default();
-    if hints.len() != count {
+    let rest = bytes.get(reader.position()..).unwrap_or_default();
+    let (hints, sums) = rest.split_at_checked(count).ok_or_else(|| broken(LIST))?;
+    if sums.len() != count.div_ceil(GROUP) {
         return Err(broken(LIST));
     }
-    list.iter_mut().skip(begin).zip(hints).for_each(|((_, hint), byte)| *hint = *byte);
+    entries.iter_mut().skip(begin).zip(hints).for_each(|((_, hint), byte)| *hint = *byte);
+    let ends = (1..=sums.len()).map(|group| begin + count.min(group * GROUP));
+    groups.extend(ends.zip(sums.iter().copied()));
     Ok(())
 }
 
 /// Returns which of our entries the list lacks, and which of its entries are lacking here.
-type Compared = (BTreeMap<ElementId, BTreeSet<Version>>, Vec<u8>);
+type Compared = (Chosen, Vec<u8>);
 
-fn compare(ours: &Entries, list: &[(ElementId, u8)]) -> Result<Compared, SyncError> {
+fn compare(ours: &Entries, list: &Heard) -> Result<Compared, SyncError> {
+    let Heard { entries: list, groups } = list;
     if !list.is_sorted_by_key(|(element, _)| *element) {
         return Err(broken(LIST));
     }
-    let mut lacking: BTreeMap<ElementId, BTreeSet<Version>> = BTreeMap::new();
-    let mut wanted = vec![true; list.len()];
+    let mut lacking = Chosen::new();
+    // Which of our entries is the one that is listed.
+    let mut matched: Vec<Option<&Listed>> = vec![None; list.len()];
     let mut place = 0;
-    let all = ours.listed();
+    let all = ours.listed(None);
     for own in all.chunk_by(|a, b| a.element == b.element) {
         let Some(element) = own.first().map(|listed| listed.element) else { continue };
         while list.get(place).is_some_and(|(listed, _)| *listed < element) {
@@ -245,13 +273,107 @@ fn compare(ours: &Entries, list: &[(ElementId, u8)]) -> Result<Compared, SyncErr
         for listed in own {
             while theirs.next_if(|place| hint(place) < Some(listed.hint)).is_some() {}
             let same = theirs.next_if(|place| hint(place) == Some(listed.hint));
-            match same.and_then(|place| wanted.get_mut(place)) {
-                Some(wanted) => *wanted = false,
+            match same.and_then(|place| matched.get_mut(place)) {
+                Some(matched) => *matched = Some(listed),
                 None => {
                     lacking.entry(element).or_default().insert(listed.version);
                 }
             }
         }
     }
-    Ok((lacking, bits(wanted.into_iter())))
+    // Where a whole group seems to be here and is not, nobody knows which of it differ.
+    let mut begin = 0;
+    for (end, byte) in groups {
+        let group = matched.get_mut(begin..*end).unwrap_or_default();
+        begin = *end;
+        if group.iter().all(Option::is_some) && sum(group.iter().copied().flatten()) != *byte {
+            for listed in group.iter_mut().filter_map(Option::take) {
+                lacking.entry(listed.element).or_default().insert(listed.version);
+            }
+        }
+    }
+    Ok((lacking, bits(matched.iter().map(Option::is_none))))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::holdings::Salt;
+    use super::*;
+
+    /// Somebody's entries: one of each element, whose content and number are as given.
+    fn entries(all: &[(u8, Option<u64>)]) -> Entries {
+        let salt = Salt::new(&prolly::Cid::of(b"ours"), &prolly::Cid::of(b"theirs"), 0);
+        let place = |(id, (content, number)): (u64, &(u8, Option<u64>))| {
+            let version = blake3::hash(&[&id.to_be_bytes()[..], &[*content]].concat());
+            (ElementId::node(id), version.to_string().parse().unwrap(), *number)
+        };
+        Entries::of(salt, (1..).zip(all).map(place))
+    }
+
+    fn compared(ours: &Entries, theirs: &Entries) -> (BTreeSet<ElementId>, BTreeSet<ElementId>) {
+        let (list, mut heard) = (theirs.listed(None), Heard::default());
+        for (kind, piece) in entry_list(&list) {
+            assert_eq!(kind, LIST);
+            read_list(&piece[1..], &mut heard).unwrap();
+        }
+        let (lacking, want) = compare(ours, &heard).unwrap();
+        let wanted = list.iter().zip(0..).filter(|(_, place)| is_set(&want, *place));
+        (lacking.into_keys().collect(), wanted.map(|(listed, _)| listed.element).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn what_differs_in_its_number_is_found(
+            all in vec((any::<u8>(), 1_u64..300, any::<bool>()), 1..200),
+        ) {
+            let ours: Vec<_> = all.iter().map(|(content, number, _)| (*content, Some(*number))).collect();
+            let theirs: Vec<_> = all
+                .iter()
+                .map(|(content, number, other)| {
+                    if *other { (content.wrapping_add(1), Some(number.min(&250) + 1)) } else { (*content, Some(*number)) }
+                })
+                .collect();
+            let (lacking, wanted) = compared(&entries(&ours), &entries(&theirs));
+            prop_assert_eq!(&lacking, &wanted);
+            // Numbers from 255 on are one.
+            let differs = |((_, number, other), id): (&(u8, u64, bool), u64)| {
+                let seen = *other && (*number).min(255) != number.min(&250) + 1;
+                seen.then_some(ElementId::node(id))
+            };
+            let expected: BTreeSet<ElementId> = all.iter().zip(1..).filter_map(differs).collect();
+            prop_assert!(wanted.is_superset(&expected), "{:?} of {:?}", wanted, expected);
+        }
+    }
+
+    #[test]
+    fn equal_numbers_of_other_contents_are_found_by_groups() {
+        // Another file of the same versions: users were stripped, say.
+        let ours: Vec<_> = (0..10_000).map(|_| (1, Some(1))).collect();
+        let mut theirs = ours.clone();
+        theirs[5_000].0 = 2;
+        let (lacking, wanted) = compared(&entries(&ours), &entries(&theirs));
+        let group: BTreeSet<ElementId> = (4_993..5_009).map(ElementId::node).collect();
+        assert_eq!((&lacking, &wanted), (&group, &group), "the sixteen of its group");
+        theirs.iter_mut().for_each(|(content, _)| *content = 2);
+        let (_, wanted) = compared(&entries(&ours), &entries(&theirs));
+        // One byte in 256 is the same by chance.
+        assert!(wanted.len() > 9_800, "{} of 10,000", wanted.len());
+        let same = entries(&ours);
+        assert_eq!(compared(&same, &same), Default::default());
+    }
+
+    #[test]
+    fn damaged_lists_are_refused() {
+        let some = entries(&[(1, None); 40]).listed(None);
+        let pieces = entry_list(&some);
+        let piece = &pieces[0].1[1..];
+        for end in 1..piece.len() {
+            assert!(read_list(&piece[..end], &mut Heard::default()).is_err(), "cut at {end}");
+        }
+        let longer = [piece, &[0]].concat();
+        assert!(read_list(&longer, &mut Heard::default()).is_err());
+    }
 }

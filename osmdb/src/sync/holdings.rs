@@ -6,7 +6,7 @@ use prolly::{Cid, LeafLinks, PageSource, read};
 
 use super::sketch::Id;
 use crate::db::parse_history;
-use crate::entry::{Known, Version};
+use crate::entry::{Entry, Known, Origin, Version};
 use crate::error::Error;
 use crate::model::ElementId;
 use crate::root::Root;
@@ -52,6 +52,29 @@ enum Leaf {
     History(Cid),
 }
 
+impl Leaf {
+    /// Shows the entries in it.
+    fn each<S: PageSource>(self, source: &S, mut show: impl FnMut(Place)) -> Result<(), Error> {
+        let (Self::Heads(cid) | Self::History(cid)) = self;
+        let page = source.page(&cid).map_err(prolly::Error::from)?;
+        let page = page.ok_or(Error::Tree(prolly::Error::Missing(cid)))?;
+        for index in 0..page.len() {
+            let key = page.key(index);
+            let Some(value) = page.value(index) else { continue };
+            let value = read(source, value)?;
+            if let Self::History(_) = self {
+                let known = parse_history((bytes::Bytes::copy_from_slice(key), value))?;
+                show(Place::new(known.version, &known.entry));
+                continue;
+            }
+            let element = keys::parse_element(key).ok_or(Error::Key { tree: "heads" })?;
+            let heads = Known::decode_versions(element, &value).map_err(Error::entry(element))?;
+            heads.iter().for_each(|(version, entry)| show(Place::new(*version, entry)));
+        }
+        Ok(())
+    }
+}
+
 impl Leaves {
     /// Lists them. Reads the branches alone.
     pub(crate) fn read<S: PageSource>(source: &S, root: &Root, salt: Salt) -> Result<Self, Error> {
@@ -77,9 +100,33 @@ impl Leaves {
     ) -> Result<Entries, Error> {
         let mut entries = Entries { salt: self.salt, by_id: BTreeMap::new() };
         for leaf in leaves.into_iter().filter_map(|id| self.by_id.get(&id)) {
-            entries.add(source, *leaf)?;
+            leaf.each(source, |place| entries.insert(place))?;
         }
         Ok(entries)
+    }
+
+    /// Returns the latest timestamp of the imported entries in a sample of the leaves.
+    pub(crate) fn latest<S: PageSource>(&self, source: &S) -> Result<LatestTime, Error> {
+        let mut latest = None;
+        for leaf in self.by_id.values().take(SAMPLED_LEAVES) {
+            leaf.each(source, |place| latest = latest.max(place.time))?;
+        }
+        Ok(LatestTime(latest.unwrap_or(i64::MAX)))
+    }
+}
+
+/// So many leaves, those with the least ids, are looked at for the latest time: a sample of a large dataset.
+const SAMPLED_LEAVES: usize = 4096;
+
+/// The latest timestamp of the imported entries that somebody has, or nearly so. What is later they lack, but for a
+/// few entries that a sample has missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LatestTime(pub(crate) i64);
+
+impl LatestTime {
+    /// Tells whether they are likely to lack an entry.
+    fn excludes(self, time: Option<i64>) -> bool {
+        time.is_some_and(|time| time > self.0)
     }
 }
 
@@ -87,7 +134,26 @@ impl Leaves {
 #[derive(Debug)]
 pub(crate) struct Entries {
     salt: Salt,
-    by_id: BTreeMap<Id, (ElementId, Version)>,
+    by_id: BTreeMap<Id, Place>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    element: ElementId,
+    version: Version,
+    /// The timestamp of an imported entry, and OpenStreetMap's number of its version.
+    time: Option<i64>,
+    number: Option<u64>,
+}
+
+impl Place {
+    const fn new(version: Version, entry: &Entry) -> Self {
+        let (time, number) = match &entry.origin {
+            Origin::Imported(meta) => (meta.timestamp, meta.version),
+            Origin::Edited(_) => (None, None),
+        };
+        Self { element: entry.element, version, time, number }
+    }
 }
 
 impl Entries {
@@ -95,42 +161,44 @@ impl Entries {
         Self { salt, by_id: BTreeMap::new() }
     }
 
-    fn add<S: PageSource>(&mut self, source: &S, leaf: Leaf) -> Result<(), Error> {
-        let (Leaf::Heads(cid) | Leaf::History(cid)) = leaf;
-        let page = source.page(&cid).map_err(prolly::Error::from)?;
-        let page = page.ok_or(Error::Tree(prolly::Error::Missing(cid)))?;
-        for index in 0..page.len() {
-            let key = page.key(index);
-            if let Leaf::History(_) = leaf {
-                let (element, version) = keys::parse_history(key).ok_or(Error::Key { tree: "history" })?;
-                self.insert(element, version);
-                continue;
-            }
-            let element = keys::parse_element(key).ok_or(Error::Key { tree: "heads" })?;
-            let Some(value) = page.value(index) else { continue };
-            let heads =
-                Known::decode_versions(element, &read(source, value)?).map_err(Error::entry(element))?;
-            heads.into_iter().for_each(|(version, _)| self.insert(element, version));
-        }
-        Ok(())
+    #[cfg(test)]
+    pub(crate) fn of(salt: Salt, all: impl Iterator<Item = (ElementId, Version, Option<u64>)>) -> Self {
+        let mut entries = Self::none(salt);
+        all.for_each(|(element, version, number)| {
+            entries.insert(Place { element, version, time: None, number });
+        });
+        entries
     }
 
-    fn insert(&mut self, element: ElementId, version: Version) {
-        self.by_id.insert(self.salt.entry(&version), (element, version));
+    fn insert(&mut self, place: Place) {
+        self.by_id.insert(self.salt.entry(&place.version), place);
+    }
+
+    /// Those later than all that somebody has, by element.
+    pub(crate) fn later(&self, latest: LatestTime) -> BTreeMap<ElementId, BTreeSet<Version>> {
+        let mut found: BTreeMap<ElementId, BTreeSet<Version>> = BTreeMap::new();
+        for place in self.by_id.values().filter(|place| latest.excludes(place.time)) {
+            found.entry(place.element).or_default().insert(place.version);
+        }
+        found
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + '_ {
         self.by_id.keys().copied()
     }
 
-    /// All, in the order of their elements.
-    pub(crate) fn listed(&self) -> Vec<Listed> {
-        let all = self.by_id.iter().map(|(id, (element, version))| Listed {
-            element: *element,
-            version: *version,
-            hint: hint(*id),
-        });
-        let mut all: Vec<Listed> = all.collect();
+    /// All but those later than all that somebody has, in the order of their elements.
+    pub(crate) fn listed(&self, latest: Option<LatestTime>) -> Vec<Listed> {
+        let may_be = |place: &Place| !latest.is_some_and(|latest| latest.excludes(place.time));
+        let some = self.by_id.iter().filter(|(_, place)| may_be(place));
+        let mut all: Vec<Listed> = some
+            .map(|(id, place)| {
+                let Place { element, version, number, .. } = *place;
+                let [sum, ..] = id.to_le_bytes();
+                let hint = number.map_or(sum, |number| u8::try_from(number).unwrap_or(u8::MAX));
+                Listed { element, version, hint, sum }
+            })
+            .collect();
         all.sort_unstable_by_key(|listed| (listed.element, listed.version));
         all
     }
@@ -138,8 +206,8 @@ impl Entries {
     /// Those with some ids, by element.
     pub(crate) fn select(&self, ids: &[Id]) -> BTreeMap<ElementId, BTreeSet<Version>> {
         let mut selected: BTreeMap<ElementId, BTreeSet<Version>> = BTreeMap::new();
-        for (element, version) in ids.iter().filter_map(|id| self.by_id.get(id)) {
-            selected.entry(*element).or_default().insert(*version);
+        for place in ids.iter().filter_map(|id| self.by_id.get(id)) {
+            selected.entry(place.element).or_default().insert(place.version);
         }
         selected
     }
@@ -152,18 +220,16 @@ pub(crate) fn short_leaf(id: Id) -> ShortLeaf {
     id.to_le_bytes().first_chunk().copied().unwrap_or_default()
 }
 
-/// A byte of an entry's id. Two versions of an element have the same one in one of 256 cases.
-fn hint(id: Id) -> u8 {
-    let [hint, ..] = id.to_le_bytes();
-    hint
-}
-
 /// An entry in a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Listed {
     pub(crate) element: ElementId,
     pub(crate) version: Version,
+    /// What tells it from other versions of the element, mostly: OpenStreetMap's number, or if it has none, the
+    /// byte below.
     pub(crate) hint: u8,
+    /// A byte of its id.
+    pub(crate) sum: u8,
 }
 
 /// Returns some versions of an element: heads, or history.

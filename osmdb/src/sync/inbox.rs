@@ -8,9 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use prolly::Cid;
 
+use super::columns::EntryReader;
 use super::error::SyncError;
 use super::limits::MAX_MESSAGE_BYTES;
-use super::message::{Cursor, EntryReader};
+use super::message::Cursor;
 
 /// So many streams are kept that were cut; of more, the oldest is forgotten.
 const MAX_PARTS: usize = 4;

@@ -42,6 +42,14 @@ pub const FRAME_BYTES: usize = 32 << 10;
 /// ```
 pub const CREDIT_BYTES: u64 = 16 << 20;
 
+/// The bodies of the entries in one message have at most so many bytes together.
+///
+/// ```
+/// use osmdb::sync::{MAX_BODIES_BYTES, MAX_MESSAGE_BYTES};
+/// assert!(MAX_BODIES_BYTES > MAX_MESSAGE_BYTES);
+/// ```
+pub const MAX_BODIES_BYTES: usize = 17 << 20;
+
 /// How many earlier roots are announced.
 ///
 /// ```

@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use prolly::Cid;
-use prolly::cbor::{CborError, Reader, put_bytes, put_signed, put_text, put_unsigned};
+use prolly::cbor::{CborError, Reader, put_bytes, put_text, put_unsigned};
 
 use super::error::SyncError;
 use super::limits::{MAX_EARLIER_ROOTS, PROTOCOL};
 use super::reading::Wanted;
 use super::sketch::{CELL_BYTES, Cell};
-use crate::entry::Known;
 use crate::model::{ElementId, Kind, MAX_ID};
 
 pub(crate) const HELLO: u8 = 1;
@@ -286,64 +285,6 @@ pub(crate) fn done(root: &Cid, gained: u64, refused: u64) -> Vec<u8> {
     out
 }
 
-/// The body of a message of entries.
-#[derive(Debug, Default)]
-pub(crate) struct EntryWriter {
-    bytes: Vec<u8>,
-    before: u64,
-}
-
-impl EntryWriter {
-    pub(crate) fn push(&mut self, element: ElementId, body: &[u8]) {
-        put_unsigned(&mut self.bytes, element.kind.code().into());
-        put_signed(&mut self.bytes, element.id.wrapping_sub(self.before).cast_signed());
-        put_bytes(&mut self.bytes, body);
-        self.before = element.id;
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    pub(crate) fn clear(&mut self) {
-        (self.before, self.bytes) = (0, std::mem::take(&mut self.bytes));
-        self.bytes.clear();
-    }
-}
-
-/// Reads the entries of a message, one by one.
-pub(crate) struct EntryReader<'a> {
-    reader: Reader<'a>,
-    before: u64,
-}
-
-impl<'a> EntryReader<'a> {
-    pub(crate) const fn new(body: &'a [u8]) -> Self {
-        Self { reader: Reader::new(body), before: 0 }
-    }
-
-    /// Returns the next element and its body, which is not decoded yet.
-    pub(crate) fn next(&mut self) -> Result<Option<(ElementId, &'a [u8])>, SyncError> {
-        let malformed = |_: CborError| SyncError::Message { kind: ENTRIES };
-        if self.reader.end().is_ok() {
-            return Ok(None);
-        }
-        let kind = self.reader.unsigned().map_err(malformed)?;
-        let id = self.before.wrapping_add(self.reader.signed().map_err(malformed)?.cast_unsigned());
-        let body = self.reader.bytes().map_err(malformed)?;
-        let kind = u8::try_from(kind).ok().and_then(Kind::from_code);
-        let kind = kind.filter(|_| (1..=MAX_ID).contains(&id)).ok_or(SyncError::Message { kind: ENTRIES })?;
-        self.before = id;
-        Ok(Some((ElementId::new(kind, id), body)))
-    }
-
-    /// Returns the next entry, decoded.
-    pub(crate) fn next_known(&mut self) -> Result<Option<Known>, SyncError> {
-        let Some((element, body)) = self.next()? else { return Ok(None) };
-        Known::decode(element, body).map(Some).map_err(SyncError::entry(element))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -370,8 +311,6 @@ mod tests {
         #[test]
         fn any_body_is_a_message_or_an_error(kind in 0_u8..20, body in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = Message::decode(kind, body.clone().into());
-            let mut reader = EntryReader::new(&body);
-            while let Ok(Some(_)) = reader.next_known() {}
         }
     }
 

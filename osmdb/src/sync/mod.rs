@@ -41,6 +41,7 @@ mod additions;
 pub(crate) mod asking;
 mod bases;
 mod bulk;
+mod columns;
 mod error;
 mod holdings;
 mod inbox;
@@ -60,9 +61,9 @@ pub(crate) use self::bases::Bases;
 pub use self::error::SyncError;
 pub use self::inbox::Inbox;
 pub use self::limits::{
-    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS, MAX_FRAME_BYTES, MAX_HAVE,
-    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READ_MISSING, MAX_READER_SILENCE, MAX_ROUNDS,
-    MAX_SILENCE, PROTOCOL,
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_BODIES_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS,
+    MAX_FRAME_BYTES, MAX_HAVE, MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READ_MISSING,
+    MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE, PROTOCOL,
 };
 pub(crate) use self::message::ENTRIES;
 pub(crate) use self::receiving::Receiving;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use prolly::PageStore;
 
+use super::columns::EntryReader;
 use super::error::SyncError;
 use super::holdings::Salt;
 use super::inbox::{Inbox, Partial};
-use super::message::EntryReader;
 use super::sketch::Id;
 use crate::db::{Db, Heap};
 use crate::entry::Version;
@@ -89,8 +89,8 @@ impl Receiving {
         self.total + self.count
     }
 
-    /// Takes in a message, as a whole or not at all.
-    pub(crate) fn take(&mut self, message: &Bytes) -> Result<(), SyncError> {
+    /// Takes in a message, as a whole or not at all. Returns how many bytes the bodies in it have.
+    pub(crate) fn take(&mut self, message: &Bytes) -> Result<u64, SyncError> {
         let mut reader = EntryReader::new(message);
         let mut all = Vec::new();
         while let Some(known) = reader.next_known()? {
@@ -124,9 +124,10 @@ impl Receiving {
             all.push(known);
         }
         match &mut self.into {
-            Into::Heap(heap) => all.iter().try_for_each(|known| heap.push(known)).map_err(SyncError::from),
-            Into::Part(part) => part.push(message),
+            Into::Heap(heap) => all.iter().try_for_each(|known| heap.push(known))?,
+            Into::Part(part) => part.push(message)?,
         }
+        Ok(reader.bodies as u64)
     }
 
     /// Checks at the end of a stream that all has come.

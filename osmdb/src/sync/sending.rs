@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 use prolly::PageSource;
 
 use super::additions::{Additions, parents_first};
+use super::columns::EntryWriter;
 use super::error::SyncError;
 use super::holdings::entries_of;
-use super::limits::FRAME_BYTES;
-use super::message::{Cursor, EntryWriter};
+use super::message::Cursor;
 use crate::entry::{Known, Version};
 use crate::error::Error;
 use crate::model::ElementId;
@@ -73,12 +73,11 @@ impl Sending {
 
     /// Returns the next message; `None` at the end.
     pub(crate) fn message<S: PageSource>(&mut self, source: &S) -> Result<Option<&[u8]>, Error> {
-        self.writer.clear();
-        while self.writer.bytes().len() < FRAME_BYTES {
+        while !self.writer.is_full() {
             let Some(known) = self.next(source)? else { break };
-            self.writer.push(known.entry.element, &known.body);
+            self.writer.push(&known);
             self.sent += 1;
         }
-        Ok(Some(self.writer.bytes()).filter(|bytes| !bytes.is_empty()))
+        Ok(Some(self.writer.finish()).filter(|bytes| !bytes.is_empty()))
     }
 }

@@ -409,11 +409,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                     return Err(SyncError::Turn { kind });
                 }
                 self.granted = self.granted.saturating_sub(bytes);
-                self.taken = self.taken.saturating_add(bytes);
+                self.taken = self.taken.saturating_add(receiving.take(&entries)?);
                 if self.taken > self.options.most_bytes {
                     return Err(SyncError::TooMuch { limit: self.options.most_bytes });
                 }
-                receiving.take(&entries)?;
                 if self.granted < CREDIT_BYTES / 2 {
                     self.out.push(message::CREDIT, &message::number(CREDIT_BYTES - self.granted), false)?;
                     self.granted = CREDIT_BYTES;
@@ -601,7 +600,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             match sending.message(*self.ours.source())? {
                 Some(entries) => {
                     self.credit = self.credit.saturating_sub(entries.len() as u64);
-                    self.out.push(message::ENTRIES, entries, true)?;
+                    self.out.push_entries(entries)?;
                 }
                 None => {
                     let sent = sending.sent;

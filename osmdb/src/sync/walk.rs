@@ -123,7 +123,7 @@ impl Walk {
         if self.theirs.len() < self.ours.len() {
             return Ok(Found::Nothing);
         }
-        let Some(apart) = take_apart(&self.ours, &self.theirs) else { return self.too_few(members) };
+        let Some(apart) = take_apart(&self.ours, &self.theirs) else { return self.too_few(source, members) };
         if self.phase == Phase::Entries {
             let chosen = self.entries.as_ref().map(|entries| entries.select(&apart.ours));
             return Ok(Found::Difference(chosen.unwrap_or_default(), apart.theirs));
@@ -142,14 +142,17 @@ impl Walk {
     }
 
     /// Goes on where cells did not come apart: with more of them, or with lists.
-    fn too_few(&mut self, members: u64) -> Result<Found, SyncError> {
+    fn too_few<S: PageSource>(&mut self, source: &S, members: u64) -> Result<Found, SyncError> {
         let cells = self.ours.len();
         let more = (cells * (GROWTH - 1)) as u64 * CELLS_BYTES;
         let own = self.sketch.len() as u64;
         if self.phase == Phase::Leaves && own.min(members).saturating_mul(LISTED_BYTES) <= more {
             let is_lister = own < members || (own == members && self.first);
-            let (bulk, pieces) =
-                if is_lister { Bulk::ask(&self.leaves) } else { (Bulk::wait(), Pieces::new()) };
+            let (bulk, pieces) = if is_lister {
+                Bulk::ask(&self.leaves, self.leaves.latest(source)?)
+            } else {
+                (Bulk::wait(), Pieces::new())
+            };
             self.bulk = Some(bulk);
             return Ok(Found::Pieces(pieces));
         }
@@ -177,7 +180,9 @@ impl Walk {
     /// When both sides have exchanged what the lists have shown: compares again, with what came.
     pub(crate) fn compare_again(&mut self, came: &[Id]) -> Outgoing {
         let entries = self.entries.take().unwrap_or_else(|| Entries::none(self.salt));
-        let sketch = Sketch::new(entries.ids().chain(came.iter().copied()));
+        // What was later than a sample may have been here.
+        let both: BTreeSet<Id> = entries.ids().chain(came.iter().copied()).collect();
+        let sketch = Sketch::new(both);
         self.compare_entries(entries, sketch, self.cells)
     }
 

@@ -10,8 +10,10 @@ use std::io;
 use bytes::Bytes;
 use zstd::stream::raw::{CParameter, DParameter, Decoder, Encoder, InBuffer, Operation, OutBuffer};
 
+use super::columns::long_columns;
 use super::error::SyncError;
 use super::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, WINDOW_LOG};
+use super::message::ENTRIES;
 
 /// A length below 2²⁸.
 const MAX_LENGTH_BYTES: usize = 4;
@@ -43,10 +45,20 @@ impl Outgoing {
         self.ready_bytes
     }
 
+    /// Adds a message of entries, compressed column by column.
+    pub(crate) fn push_entries(&mut self, body: &[u8]) -> Result<(), SyncError> {
+        self.push_cut(ENTRIES, body, true, &long_columns(body))
+    }
+
     pub(crate) fn push(&mut self, kind: u8, body: &[u8], compress: bool) -> Result<(), SyncError> {
+        self.push_cut(kind, body, compress, &[])
+    }
+
+    /// Adds a message, compressed as several blocks if it is cut.
+    fn push_cut(&mut self, kind: u8, body: &[u8], compress: bool, cuts: &[usize]) -> Result<(), SyncError> {
         let mut frame = Vec::with_capacity(body.len() / 2 + 16);
         let compressed =
-            if compress && body.len() >= SHORT_BYTES { Some(self.compress(body)?) } else { None };
+            if compress && body.len() >= SHORT_BYTES { Some(self.compress(body, cuts)?) } else { None };
         let (kind, body) = match &compressed {
             Some(compressed) => (kind | COMPRESSED, compressed.as_slice()),
             None => (kind, body),
@@ -65,7 +77,7 @@ impl Outgoing {
         Ok(())
     }
 
-    fn compress(&mut self, body: &[u8]) -> Result<Vec<u8>, SyncError> {
+    fn compress(&mut self, body: &[u8], cuts: &[usize]) -> Result<Vec<u8>, SyncError> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             None => {
@@ -75,15 +87,20 @@ impl Outgoing {
             }
         };
         let mut out = Vec::with_capacity(body.len() / 2 + 64);
-        let mut input = InBuffer::around(body);
-        while input.pos() < body.len() {
-            grow(&mut out, |output| stream.run(&mut input, output).map(drop))
-                .map_err(SyncError::Compressor)?;
-        }
-        let mut left = 1;
-        while left > 0 {
-            grow(&mut out, |output| stream.flush(output).map(|more| left = more))
-                .map_err(SyncError::Compressor)?;
+        let mut begin = 0;
+        for end in cuts.iter().copied().chain([body.len()]) {
+            let block = body.get(begin..end).unwrap_or_default();
+            begin = end;
+            let mut input = InBuffer::around(block);
+            while input.pos() < block.len() {
+                grow(&mut out, |output| stream.run(&mut input, output).map(drop))
+                    .map_err(SyncError::Compressor)?;
+            }
+            let mut left = 1;
+            while left > 0 {
+                grow(&mut out, |output| stream.flush(output).map(|more| left = more))
+                    .map_err(SyncError::Compressor)?;
+            }
         }
         Ok(out)
     }

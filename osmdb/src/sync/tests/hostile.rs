@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use prolly::{Cid, MemoryStore};
 
-use super::super::message::{self, EntryReader, EntryWriter, Hello, Message};
+use super::super::columns::{EntryReader, EntryWriter};
+use super::super::message::{self, Hello, Message};
 use super::super::wire::{Incoming, Outgoing};
 use super::{agree, copy, edit, filled, node};
 use crate::db::{Db, Write};
@@ -97,7 +98,7 @@ fn entries(body: &[u8], mut change: impl FnMut(ElementId, &[u8], &mut EntryWrite
     while let Some((element, body)) = reader.next().unwrap() {
         change(element, body, &mut writer);
     }
-    vec![(message::ENTRIES, writer.bytes().to_vec())]
+    vec![(message::ENTRIES, writer.finish().to_vec())]
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn what_is_left_out_is_noticed() {
     let error = lied_to(&ours, &theirs, |kind, body| match kind {
         message::ENTRIES => entries(&body, |element, body, writer| {
             if element.id != 30 {
-                writer.push(element, body);
+                writer.push_body(element, body);
             }
         }),
         message::END => vec![(message::END, message::number(29))],
@@ -155,9 +156,9 @@ fn what_is_slipped_in_is_noticed() {
     let stranger = Fresh::new(&stranger);
     let error = lied_to(&ours, &theirs, |kind, body| match kind {
         message::ENTRIES => entries(&body, |element, body, writer| {
-            writer.push(element, body);
+            writer.push_body(element, body);
             if element.id == 49 {
-                writer.push(stranger.element, &stranger.body);
+                writer.push_body(stranger.element, &stranger.body);
             }
         }),
         message::END => vec![(message::END, message::number(31))],
@@ -172,10 +173,10 @@ fn records_out_of_order_or_twice_are_refused() {
         let (ours, theirs) = two();
         let error = lied_to(&ours, &theirs, |kind, body| match kind {
             message::ENTRIES => entries(&body, |element, body, writer| {
-                writer.push(element, body);
+                writer.push_body(element, body);
                 if element.id == 40 {
                     let element = if twice { element } else { ElementId::node(39) };
-                    writer.push(element, body);
+                    writer.push_body(element, body);
                 }
             }),
             _ => same(kind, &body),
@@ -190,7 +191,7 @@ fn records_of_another_form_are_refused() {
     let error = lied_to(&ours, &theirs, |kind, body| match kind {
         message::ENTRIES => entries(&body, |element, body, writer| {
             let body = [body, &[0]].concat();
-            writer.push(element, &body);
+            writer.push_body(element, &body);
         }),
         _ => same(kind, &body),
     });
@@ -315,9 +316,9 @@ fn endless_streams_end() {
                         payload: Some(node(1)),
                         origin: Origin::Edited(EditMeta::default()),
                     };
-                    writer.push(entry.element, &Fresh::new(&entry).body);
+                    writer.push_body(entry.element, &Fresh::new(&entry).body);
                 }
-                all.push((message::ENTRIES, writer.bytes().to_vec()));
+                all.push((message::ENTRIES, writer.finish().to_vec()));
             }
             all
         }
@@ -348,9 +349,9 @@ fn only_what_was_found_to_be_lacking_is_taken() {
     let stranger = Fresh::new(&stranger);
     let error = lied_to(&ours, &theirs, |kind, body| match kind {
         message::ENTRIES => entries(&body, |element, body, writer| {
-            writer.push(element, body);
+            writer.push_body(element, body);
             if element.id == 399 {
-                writer.push(stranger.element, &stranger.body);
+                writer.push_body(stranger.element, &stranger.body);
             }
         }),
         _ => same(kind, &body),
@@ -363,7 +364,7 @@ fn only_what_was_found_to_be_lacking_is_taken() {
     let error = lied_to(&ours, &theirs, |kind, body| match kind {
         message::ENTRIES => entries(&body, |element, body, writer| {
             if element.id != 399 {
-                writer.push(element, body);
+                writer.push_body(element, body);
             }
         }),
         message::END => vec![(kind, message::number(199))],
