@@ -1,5 +1,9 @@
-//! What answers the requests of `conformance.md`: the reference and `prolly`, behind one loop.
+//! What answers the requests of `conformance.md`: the reference, `prolly` and `osmdb`, behind one loop.
 
+mod connection;
+pub mod entries;
+pub mod messages;
+pub mod osmdb;
 mod params;
 pub mod prolly;
 pub mod reference;
@@ -8,25 +12,37 @@ use std::io::{BufRead, Write};
 
 use serde_json::{Value, json};
 
+use connection::Lines;
+pub use connection::{Connection, Talk};
 pub use params::{Params, hex};
 
 /// Answers one request: the result, or why it is refused.
 pub type Answer = fn(&str, &Value) -> Result<Value, String>;
 
-/// The sections that both adapters serve.
-pub const SECTIONS: [&str; 13] = [
-    "cid", "config", "page", "key_hash", "cuts", "build", "edit", "read", "diff", "merge", "tree", "proof",
-    "car",
-];
-
-/// Answers every line of the input with a line of output, until the input ends.
+/// Answers every line of the input with a line of output, until the input ends. A request for a session
+/// is answered when the session is over; without a `talk` there is none.
 ///
 /// # Errors
 /// Reading or writing failed.
-pub fn serve(answer: Answer, input: impl BufRead, mut output: impl Write) -> std::io::Result<()> {
-    for line in input.split(b'\n') {
+pub fn serve(
+    answer: Answer,
+    talk: Option<Talk>,
+    input: impl BufRead,
+    mut output: impl Write,
+) -> std::io::Result<()> {
+    let mut lines = input.split(b'\n');
+    while let Some(line) = lines.next() {
         let response = match serde_json::from_slice::<Value>(&line?) {
-            Ok(request) => respond(answer, &request),
+            // What came for a session that is over.
+            Ok(line) if line.get("sends").is_some() || line.get("closes").is_some() => continue,
+            Ok(request) => match talk.filter(|_| request["method"] == "sync") {
+                Some(talk) => {
+                    let id = &request["id"];
+                    let mut connection = Lines { id, input: &mut lines, output: &mut output };
+                    response(id, talk(&request["params"], &mut connection))
+                }
+                None => respond(answer, &request),
+            },
             Err(error) => json!({ "id": null, "error": format!("no JSON: {error}") }),
         };
         writeln!(output, "{response}")?;
@@ -40,7 +56,11 @@ fn respond(answer: Answer, request: &Value) -> Value {
     let Some(method) = request["method"].as_str() else {
         return json!({ "id": id, "error": "a request without a method" });
     };
-    match answer(method, &request["params"]) {
+    response(id, answer(method, &request["params"]))
+}
+
+fn response(id: &Value, answer: Result<Value, String>) -> Value {
+    match answer {
         Ok(result) => json!({ "id": id, "result": result }),
         Err(error) => json!({ "id": id, "error": error }),
     }
@@ -62,9 +82,9 @@ mod tests {
             b"{\"id\":3,\"method\":\"build\"}",
             b"{\"id\":4,\"method\":\"hello\",\"params\":{}}",
         ];
-        for answer in [prolly::answer, reference::answer] {
+        for answer in [osmdb::answer, reference::answer] {
             let mut output = Vec::new();
-            serve(answer, lines.join(&b'\n').as_slice(), &mut output).expect("writing to memory");
+            serve(answer, None, lines.join(&b'\n').as_slice(), &mut output).expect("writing to memory");
             let responses: Vec<Value> = String::from_utf8_lossy(&output)
                 .lines()
                 .map(|line| serde_json::from_str(line).expect("a response"))

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use spec::{adapter, runner, vectors, wrong};
 
-const USAGE: &str = "usage: spec check [--strict] [--timeout SECONDS] [--vectors DIR] [-- COMMAND…]
-       spec adapter prolly|reference|wrong-NAME
+const USAGE: &str =
+    "usage: spec check [--strict] [--without SECTION]… [--timeout SECONDS] [--vectors DIR] [-- COMMAND…]
+       spec adapter osmdb|prolly|reference|wrong-NAME
        spec vectors [DIR]";
 
 fn main() -> ExitCode {
@@ -28,16 +29,18 @@ fn run(args: &[String]) -> Result<bool, String> {
     match words.as_slice() {
         ["check", rest @ ..] => check(rest, default),
         ["adapter", name] => {
-            let answer = match *name {
-                "prolly" => adapter::prolly::answer,
-                "reference" => adapter::reference::answer,
+            let (answer, talk): (adapter::Answer, Option<adapter::Talk>) = match *name {
+                "osmdb" => (adapter::osmdb::answer, Some(adapter::osmdb::peer::talk)),
+                "prolly" => (adapter::prolly::answer, None),
+                "reference" => (adapter::reference::answer, None),
                 other => {
                     let found =
                         wrong::WRONG.iter().find(|wrong| other.strip_prefix("wrong-") == Some(wrong.name));
-                    found.ok_or(USAGE)?.answer
+                    let wrong = found.ok_or(USAGE)?;
+                    (wrong.answer, wrong.talk)
                 }
             };
-            let served = adapter::serve(answer, std::io::stdin().lock(), std::io::stdout().lock());
+            let served = adapter::serve(answer, talk, std::io::stdin().lock(), std::io::stdout().lock());
             served.map(|()| true).map_err(|error| error.to_string())
         }
         ["vectors", rest @ ..] if rest.len() < 2 => {
@@ -53,10 +56,14 @@ fn run(args: &[String]) -> Result<bool, String> {
 }
 
 fn check(mut args: &[&str], mut dir: PathBuf) -> Result<bool, String> {
-    let (mut strict, mut seconds) = (false, 60);
+    let (mut strict, mut seconds, mut without) = (false, 60, Vec::new());
     let command = loop {
         match args {
             ["--strict", rest @ ..] => (strict, args) = (true, rest),
+            ["--without", section, rest @ ..] => {
+                without.push(*section);
+                args = rest;
+            }
             ["--timeout", n, rest @ ..] => (seconds, args) = (n.parse().map_err(|_| USAGE)?, rest),
             ["--vectors", path, rest @ ..] => (dir, args) = (PathBuf::from(path), rest),
             ["--", program, rest @ ..] => {
@@ -66,7 +73,7 @@ fn check(mut args: &[&str], mut dir: PathBuf) -> Result<bool, String> {
             }
             [] => {
                 let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
-                command.args(["adapter", "prolly"]);
+                command.args(["adapter", "osmdb"]);
                 break command;
             }
             _ => return Err(USAGE.to_owned()),
@@ -76,9 +83,12 @@ fn check(mut args: &[&str], mut dir: PathBuf) -> Result<bool, String> {
     let mut good = true;
     for (name, section) in runner::check(&mut process, &dir)? {
         let (failed, skipped) = (section.failures.len(), section.skipped);
-        println!("{name:10} {:5} passed {failed:5} failed {skipped:5} skipped", section.passed);
+        let unserved = without.contains(&name.as_str());
+        let note = if skipped > 0 { ": not served" } else { "" };
+        println!("{name:10} {:5} passed {failed:5} failed {skipped:5} skipped{note}", section.passed);
         section.failures.iter().for_each(|failure| println!("{failure}"));
-        good &= failed == 0 && (skipped == 0 || !strict);
+        // A section that is said not to be served, and is, must not stay so by mistake.
+        good &= failed == 0 && (skipped == 0 || !strict || unserved) && !(unserved && skipped == 0);
     }
     Ok(good)
 }

@@ -1,12 +1,16 @@
-//! Trees as `spec/prolly.md` describes them: slow, small, and obviously right.
+//! Trees as `spec/prolly.md` describes them, and what `spec/views.md` puts into them: slow, small, and
+//! obviously right.
 //!
 //! Written from the text alone. The numbers in the comments are its sections. Everything is kept in
 //! memory, pages are cut by trying every place, and a page is checked by encoding it again.
 
 pub mod car;
 mod cbor;
+pub mod entry;
 pub mod proof;
 mod sets;
+pub mod sync;
+pub mod views;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! Asks an implementation what the vectors ask, and compares its answers.
 
+mod session;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -8,6 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::adapter::{Params, hex};
 
 /// Greatest length of a response.
 pub const MAX_RESPONSE_BYTES: u64 = 64 << 20;
@@ -19,6 +23,41 @@ pub trait Peer {
     /// # Errors
     /// The implementation died, hung, or wrote what is no response.
     fn ask(&mut self, method: &str, params: &Value) -> Result<Result<Value, String>, String>;
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// The implementation died, or has no sessions.
+    fn begin(&mut self, _params: &Value) -> Result<(), String> {
+        Err("an implementation in this process has no sessions".to_owned())
+    }
+
+    /// Sends bytes in a session; `None` ends the connection.
+    ///
+    /// # Errors
+    /// The implementation died.
+    fn say(&mut self, _bytes: Option<&[u8]>) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Waits for what comes in a session.
+    ///
+    /// # Errors
+    /// The implementation died, or wrote what has no place in a session.
+    fn hear(&mut self) -> Result<Heard, String> {
+        Ok(Heard::Silence)
+    }
+}
+
+/// What comes from an implementation in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Bytes for the peer.
+    Bytes(Vec<u8>),
+    /// The session is over: the response to the request for it.
+    Over(Result<Value, String>),
+    /// Nothing, for too long.
+    Silence,
 }
 
 /// An implementation in this process.
@@ -82,25 +121,59 @@ impl Process {
     }
 }
 
-impl Peer for Process {
-    fn ask(&mut self, method: &str, params: &Value) -> Result<Result<Value, String>, String> {
-        self.id += 1;
-        let request = json!({ "id": self.id, "method": method, "params": params });
-        self.requests.send(format!("{request}\n")).map_err(|_| "it no longer reads")?;
+impl Process {
+    fn send(&self, line: &Value) -> Result<(), String> {
+        self.requests.send(format!("{line}\n")).map_err(|_| "it no longer reads".to_owned())
+    }
+
+    /// Waits for a line about the last request; nothing if none comes in time.
+    fn receive(&self) -> Result<Option<Value>, String> {
         let line = match self.lines.recv_timeout(self.limit) {
             Ok(line) => line?,
-            Err(RecvTimeoutError::Timeout) => return Err(format!("no answer within {:?}", self.limit)),
+            Err(RecvTimeoutError::Timeout) => return Ok(None),
             Err(RecvTimeoutError::Disconnected) => return Err("it ended or closed its output".to_owned()),
         };
         let response: Value = serde_json::from_slice(&line)
             .map_err(|error| format!("no JSON: {error}: {}", short(&String::from_utf8_lossy(&line))))?;
-        if response["id"] != request["id"] {
+        if response["id"] != json!(self.id) {
             return Err(format!("another id than {}: {}", self.id, short(&response.to_string())));
         }
-        match (response.get("result"), response.get("error").and_then(Value::as_str)) {
-            (Some(result), None) => Ok(Ok(result.clone())),
-            (None, Some(error)) => Ok(Err(error.to_owned())),
-            _ => Err(format!("neither a result nor an error: {}", short(&response.to_string()))),
+        Ok(Some(response))
+    }
+}
+
+fn result(response: &Value) -> Result<Result<Value, String>, String> {
+    match (response.get("result"), response.get("error").and_then(Value::as_str)) {
+        (Some(result), None) => Ok(Ok(result.clone())),
+        (None, Some(error)) => Ok(Err(error.to_owned())),
+        _ => Err(format!("neither a result nor an error: {}", short(&response.to_string()))),
+    }
+}
+
+impl Peer for Process {
+    fn ask(&mut self, method: &str, params: &Value) -> Result<Result<Value, String>, String> {
+        self.id += 1;
+        self.send(&json!({ "id": self.id, "method": method, "params": params }))?;
+        result(&self.receive()?.ok_or_else(|| format!("no answer within {:?}", self.limit))?)
+    }
+
+    fn begin(&mut self, params: &Value) -> Result<(), String> {
+        self.id += 1;
+        self.send(&json!({ "id": self.id, "method": "sync", "params": params }))
+    }
+
+    fn say(&mut self, bytes: Option<&[u8]>) -> Result<(), String> {
+        self.send(&match bytes {
+            Some(bytes) => json!({ "id": self.id, "sends": hex(bytes) }),
+            None => json!({ "id": self.id, "closes": true }),
+        })
+    }
+
+    fn hear(&mut self) -> Result<Heard, String> {
+        let Some(line) = self.receive()? else { return Ok(Heard::Silence) };
+        match line.get("sends") {
+            Some(bytes) => Params(bytes).bytes().map(Heard::Bytes),
+            None => result(&line).map(Heard::Over),
         }
     }
 }
@@ -152,6 +225,15 @@ pub fn check(peer: &mut dyn Peer, vectors: &Path) -> Result<BTreeMap<String, Sec
             }
             if !served.iter().any(|served| served == section) {
                 report.skipped += 1;
+                continue;
+            }
+            if method == "sync" {
+                let wrong = session::check(peer, case).map_err(|error| at(&error))?;
+                report.passed += usize::from(wrong.is_none());
+                let asked = short(&format!("{} {}", case["about"], case["params"]));
+                report
+                    .failures
+                    .extend(wrong.map(|wrong| at(&format!("\n  asked    {asked}\n  got      {wrong}"))));
                 continue;
             }
             let got = peer.ask(method, &case["params"]).map_err(|error| at(&error))?;

@@ -1,9 +1,12 @@
 //! The vectors, as the reference makes them.
 
 mod cuts;
+mod entries;
 mod merge;
 mod proof;
 mod refused;
+mod sync;
+mod views;
 
 use serde_json::{Value, json};
 
@@ -11,7 +14,7 @@ use crate::adapter::{hex, reference::answer};
 use crate::reference::address;
 
 /// The files of the vectors, in their directory.
-pub const FILES: [&str; 18] = [
+pub const FILES: [&str; 24] = [
     "cid.json",
     "config.json",
     "page.json",
@@ -25,11 +28,17 @@ pub const FILES: [&str; 18] = [
     "tree.json",
     "proof.json",
     "car.json",
+    "entries.json",
+    "views.json",
+    "sync.json",
     "must-refuse/config.json",
     "must-refuse/page.json",
     "must-refuse/tree.json",
     "must-refuse/proof.json",
     "must-refuse/car.json",
+    "must-refuse/entries.json",
+    "must-refuse/views.json",
+    "must-refuse/sync.json",
 ];
 
 const SMALL: [u32; 6] = [120, 360, 100, 300, 40, 50];
@@ -72,6 +81,8 @@ pub fn make() -> Result<Vec<(&'static str, String)>, String> {
         trees()?,
         proof::holding()?,
         merge::cars()?,
+        entries::cases()?,
+        views::cases()?,
     ];
     let mut files: Vec<Vec<Value>> = Vec::new();
     for cases in made {
@@ -81,11 +92,20 @@ pub fn make() -> Result<Vec<(&'static str, String)>, String> {
         });
         files.push(cases.collect());
     }
-    let refused =
-        [refused::configs(), page_refusals(), refused::trees()?, proof::refused()?, merge::refused()?];
+    files.push(sync::cases()?);
+    let refused = [
+        refused::configs(),
+        page_refusals(),
+        refused::trees()?,
+        proof::refused()?,
+        merge::refused()?,
+        entries::refused()?,
+        views::refused()?,
+    ];
     for cases in refused {
         files.push(cases.into_iter().map(Refusal::case).collect::<Result<_, _>>()?);
     }
+    files.push(sync::refused()?);
     let section = |name: &str| name.trim_start_matches("must-refuse/").trim_end_matches(".json").to_owned();
     Ok(FILES.into_iter().zip(files).map(|(name, cases)| (name, text(&section(name), &cases))).collect())
 }

@@ -1,13 +1,16 @@
 //! Implementations that are wrong in one thing each: what the suite must find.
 //!
-//! `spec adapter wrong-NAME` serves one. Each is the reference, but for the one mistake.
+//! `spec adapter wrong-NAME` serves one. Each is the reference, but for the one mistake; those that are peers
+//! are `osmdb`.
 
 pub(crate) mod build;
+mod peer;
+mod views;
 
 use serde_json::{Value, json};
 
 use self::build::{RIGHT, Rules};
-use crate::adapter::{Answer, Params, hex, reference::answer};
+use crate::adapter::{Answer, Params, Talk, hex, reference::answer};
 use crate::reference::{self, Pairs, edit, proof::Proof};
 
 /// An implementation with a mistake.
@@ -19,6 +22,8 @@ pub struct Wrong {
     pub sections: &'static [&'static str],
     /// What it answers.
     pub answer: Answer,
+    /// How it talks to a peer, if it does.
+    pub talk: Option<Talk>,
 }
 
 /// All of them.
@@ -50,7 +55,7 @@ pub const WRONG: &[Wrong] = &[
         let lower = params["text"].as_str().map(str::to_lowercase);
         answer(method, &if method == "cid_read" { json!({ "text": lower }) } else { params.clone() })
     }),
-    wrong("longer-heads-taken", &["page", "tree"], |method, params| {
+    wrong("longer-heads-taken", &["entries", "page", "tree", "views"], |method, params| {
         takes(method, params, &["another encoding than the one there is"])
     }),
     wrong("unsorted-keys-taken", &["page"], |method, params| {
@@ -103,10 +108,53 @@ pub const WRONG: &[Wrong] = &[
         answer => answer,
     }),
     wrong("proof-with-a-page-more-taken", &["proof"], proof_with_more),
+    wrong("tags-sorted", &["entries"], views::tags_sorted),
+    wrong("version-without-the-signature", &["entries"], views::version_unsigned),
+    wrong("links-in-any-order", &["entries"], |method, params| {
+        views::taken(method, params, "links that do not ascend")
+    }),
+    wrong("places-off-the-globe-taken", &["entries"], |method, params| {
+        views::taken(method, params, "a place off the globe")
+    }),
+    wrong("forged-signatures-taken", &["entries"], |method, params| {
+        views::taken(method, params, "a forged signature")
+    }),
+    wrong("metadata-decides-nothing", &["views"], |method, params| {
+        views::ruled(method, params, views::metadata_ignored)
+    }),
+    wrong("edit-spares-the-same-from-another-file", &["views"], |method, params| {
+        views::ruled(method, params, views::twin_spared)
+    }),
+    wrong("what-is-nowhere-left-out", &["views"], |method, params| {
+        views::viewed(method, params, |views, _| views.trees[2].retain(|key, _| key[0] < 255))
+    }),
+    wrong("relations-without-tags", &["views"], |method, params| {
+        views::viewed(method, params, |views, _| views.trees[5].retain(|key, _| key[key.len() - 9] != 2))
+    }),
+    wrong("what-is-superseded-in-no-changeset", &["views"], |method, params| {
+        views::viewed(method, params, |views, _| {
+            let [_, history, _, _, changes, _] = &mut views.trees;
+            changes.retain(|key, _| !history.contains_key(&key[8..]));
+        })
+    }),
+    wrong("forks-not-counted", &["views"], |method, params| {
+        views::viewed(method, params, |views, _| views.counts[6] = 0)
+    }),
+    peer("own-entries-kept-back", peer::keeps_back),
+    peer("forgeries-of-peers-taken", peer::forgeries),
+    peer("any-root-believed", peer::any_root),
+    peer("cut-taken-for-the-end", peer::cuts),
+    peer("stops-without-a-word", peer::mute),
+    peer("lengths-of-frames-in-any-form", peer::lenient),
 ];
 
+/// `osmdb` with a mistake in its sessions.
+const fn peer(name: &'static str, talk: Talk) -> Wrong {
+    Wrong { name, sections: &["sync"], answer: crate::adapter::osmdb::answer, talk: Some(talk) }
+}
+
 const fn wrong(name: &'static str, sections: &'static [&'static str], answer: Answer) -> Wrong {
-    Wrong { name, sections, answer }
+    Wrong { name, sections, answer, talk: None }
 }
 
 /// Builds trees by other rules.

@@ -13,6 +13,12 @@ fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")
 }
 
+fn osmdb() -> runner::Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spec"));
+    command.args(["adapter", "osmdb"]);
+    runner::Process::start(command, Duration::from_secs(60)).expect("a process")
+}
+
 fn failed(peer: &mut dyn runner::Peer, dir: &Path) -> Vec<String> {
     let sections = runner::check(peer, dir).expect("vectors and an implementation that works");
     sections.into_iter().filter(|(_, section)| !section.failures.is_empty()).map(|(name, _)| name).collect()
@@ -28,6 +34,14 @@ fn the_vectors_are_what_the_reference_makes() {
 #[test]
 fn prolly_passes() {
     assert_eq!(failed(&mut prolly::answer, &dir()), Vec::<String>::new());
+}
+
+#[test]
+fn osmdb_passes() {
+    let sections = runner::check(&mut osmdb(), &dir()).unwrap();
+    for (name, section) in sections {
+        assert!(section.failures.is_empty() && section.skipped == 0, "{name}: {:?}", section.failures);
+    }
 }
 
 #[test]
@@ -47,7 +61,11 @@ fn a_changed_vector_fails_in_every_file() {
             }
             std::fs::write(copy.join(name), file.to_string()).unwrap();
         }
-        let found = failed(&mut reference::answer, &copy);
+        let found = if changed.ends_with("sync.json") {
+            failed(&mut osmdb(), &copy)
+        } else {
+            failed(&mut reference::answer, &copy)
+        };
         std::fs::remove_dir_all(&copy).unwrap();
         assert_eq!(found.len(), 1, "{changed}");
     }
@@ -100,14 +118,35 @@ fn a_failure_says_where_and_what() {
 #[test]
 fn the_program_says_by_its_exit_code_whether_all_passed() {
     let spec = env!("CARGO_BIN_EXE_spec");
-    for (name, good) in [("prolly", true), ("reference", true), ("wrong-text-in-upper-case-taken", false)] {
-        let found =
-            Command::new(spec).args(["check", "--strict", "--", spec, "adapter", name]).output().unwrap();
+    let without = ["--without", "sync"];
+    for (name, flags, good) in [
+        ("osmdb", &[][..], true),
+        // A section that is not served must be said not to be, and what is said not to be served must not be.
+        ("osmdb", &without, false),
+        ("reference", &without, true),
+        ("reference", &[], false),
+        ("wrong-text-in-upper-case-taken", &without, false),
+    ] {
+        let mut command = Command::new(spec);
+        command.args(["check", "--strict"]).args(flags).args(["--", spec, "adapter", name]);
+        let found = command.output().unwrap();
         let report = String::from_utf8_lossy(&found.stdout);
-        assert_eq!(found.status.success(), good, "{name}: {report}");
-        for section in spec::adapter::SECTIONS {
+        assert_eq!(found.status.success(), good, "{name} {flags:?}: {report}");
+        for section in spec::adapter::osmdb::SECTIONS {
             assert!(report.lines().any(|line| line.starts_with(section)), "{section} in {report}");
         }
-        assert_eq!(report.contains("cid.json: case "), !good, "{report}");
+        assert_eq!(report.contains("cid.json: case "), name.starts_with("wrong"), "{report}");
+        assert_eq!(report.contains("not served"), name != "osmdb", "{report}");
     }
+}
+
+#[test]
+fn who_is_silent_in_a_session_fails_and_is_not_waited_for_twice() {
+    // It says hello as the reference does, then nothing more.
+    let mut command = Command::new("sh");
+    let hello = json!({ "id": 1, "result": { "name": "x", "format": 1, "sections": ["sync"] } });
+    command.args(["-c", &format!("echo '{hello}'; sleep 60")]);
+    let mut process = runner::Process::start(command, Duration::from_millis(300)).unwrap();
+    let error = runner::check(&mut process, &dir()).unwrap_err();
+    assert!(error.contains("sync.json: case 0: it is silent"), "{error}");
 }

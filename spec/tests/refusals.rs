@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use serde_json::Value;
-use spec::adapter::{prolly, reference};
+use spec::adapter::{osmdb, reference};
 use spec::vectors;
 
-/// The words of the reference, and what the words of `prolly` for the same reason contain. The reference
+/// The words of the reference, and what the words of `prolly` and `osmdb` for the same reason contain. The reference
 /// decodes leniently, encodes again and compares, so it has fewer words for encodings; `prolly` compares
 /// a value page's length before it decodes it.
 const REASONS: &[(&str, &[&str])] = &[
@@ -33,7 +33,6 @@ const REASONS: &[(&str, &[&str])] = &[
     ("pages that do not ascend by address", &["does not ascend by its address"]),
     ("bytes behind the end", &["bytes too many follow"]),
     ("another number of parts", &["is out of range", "its length differs"]),
-    ("another format", &["a proof of format"]),
     ("not a configuration", &["format version", "pages of", "shortest form", "bytes too many follow"]),
     ("another record", &["is out of range"]),
     ("a limit too great", &["is out of range"]),
@@ -54,23 +53,43 @@ const REASONS: &[(&str, &[&str])] = &[
     ("a block under another address than its own", &["the block at byte"]),
     ("another version", &["a CAR file of version 2"]),
     ("another header", &["0 roots", "no root"]),
+    ("another number of items", &["is out of range", "has one item if open", "an origin has five items"]),
+    ("an element that cannot be", &["cannot exist"]),
+    ("a changeset as a member", &["cannot exist"]),
+    ("a place off the globe", &["is not between -"]),
+    ("a number too great", &["is out of range"]),
+    ("a tag without a value", &["every tag has a key and a value"]),
+    ("a member without a role", &["every member has a kind, an id and a role"]),
+    ("a text that is not UTF-8", &["is not UTF-8"]),
+    ("a box upside down", &["south is not above its north"]),
+    ("a link of another length", &["a link has 32 bytes"]),
+    ("links that do not ascend", &["links ascend"]),
+    ("a seal of another length", &["have 96 bytes"]),
+    ("a forged signature", &["the signature is not"]),
+    ("another format", &["a proof of format", "the database has format"]),
+    ("an impossible name", &["the dataset's name is"]),
 ];
 
 #[test]
 fn every_refusal_has_its_reason() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
     for name in vectors::FILES.into_iter().filter(|name| name.starts_with("must-refuse/")) {
+        // How ours end a session is looked at when these are made.
+        if name == "must-refuse/sync.json" {
+            continue;
+        }
         let file: Value = serde_json::from_str(&std::fs::read_to_string(dir.join(name)).unwrap()).unwrap();
         for case in file["cases"].as_array().unwrap() {
             let rule = case["refused"].as_str().unwrap();
             let section = rule.split(':').next().unwrap_or_default();
+            let section = section.strip_prefix("views ").unwrap_or(section);
             assert!(section == "CAR" || section.split('.').all(|n| n.parse::<u8>().is_ok()), "{rule}");
             let method = case["method"].as_str().unwrap();
             let ours = reference::answer(method, &case["params"]).unwrap_err();
-            let theirs = prolly::answer(method, &case["params"]).unwrap_err();
+            let theirs = osmdb::answer(method, &case["params"]).unwrap_err();
             let reason = REASONS.iter().find(|(words, _)| *words == ours);
             let fits = reason.is_some_and(|(_, parts)| parts.iter().any(|part| theirs.contains(part)));
-            assert!(fits, "{name}, {rule}: {ours}; but prolly: {theirs}");
+            assert!(fits, "{name}, {rule}: {ours}; but osmdb: {theirs}");
         }
     }
 }

@@ -4,6 +4,7 @@ mod codec;
 mod glance;
 mod lineage;
 mod order;
+mod record;
 mod sign;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,10 +2,14 @@
 
 use serde_json::Value;
 
+use crate::reference::entry::{Entry, Imported, NODE, Origin, Payload};
 use crate::reference::{Config, Pairs};
 
 /// Greatest length of bytes that a request makes of parts: 128 MiB.
 pub const MAX_BYTES: usize = 128 << 20;
+
+/// A recipe makes at most so many nodes.
+const MAX_NODES: u64 = 100_000;
 
 /// Writes bytes as hexadecimal digits.
 #[must_use]
@@ -114,6 +118,41 @@ impl<'a> Params<'a> {
             return Err("no configuration".to_owned());
         };
         Ok(Config { leaf: [a, b], branch: [c, d], key_max, inline_max })
+    }
+
+    /// Returns records of entries: an array of bytes and of recipes (`conformance.md`).
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn records(self) -> Result<Vec<Vec<u8>>, String> {
+        let mut records = Vec::new();
+        for item in self.items()? {
+            if item.0.is_object() {
+                records.extend(item.nodes()?);
+            } else {
+                records.push(item.bytes()?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Makes the records of imported nodes with ids in a row.
+    fn nodes(self) -> Result<Vec<Vec<u8>>, String> {
+        let (from, count) = (self.at("nodes").nth(0).number()?, self.at("nodes").nth(1).number()?);
+        let version = self.at("version").number()?;
+        if from == 0 || from.saturating_add(count) > 1 << 32 || count > MAX_NODES {
+            return Err("too many nodes, or with too great ids".to_owned());
+        }
+        let node = |id: u64| {
+            let place = |factor: u64, span: u64| i64::try_from(id * factor % span).unwrap_or(0);
+            let (lat, lon) = (place(7_919, 900_000_001), place(104_729, 1_800_000_001));
+            let tags =
+                if id.is_multiple_of(10) { vec![("name".to_owned(), id.to_string())] } else { Vec::new() };
+            let origin = Imported { version: Some(version), ..Imported::default() };
+            let payload = Some(Payload::Node(lat, lon, tags));
+            Entry { element: (NODE, id), payload, origin: Origin::Imported(origin) }.record()
+        };
+        Ok((from..from + count).map(node).collect())
     }
 
     /// Returns a set of pairs: an array of `[key, value]`, or a recipe (`conformance.md`).

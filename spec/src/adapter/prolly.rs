@@ -7,7 +7,13 @@ use prolly::ipld::Foreign;
 use prolly::{Cid, Config, KeyRange, MemoryStore, Page, PageSink, PageSource, Tree, Union};
 use serde_json::{Value, json};
 
-use super::{Params, SECTIONS, hex};
+use super::{Params, hex};
+
+/// The sections that `prolly` serves.
+pub const SECTIONS: [&str; 13] = [
+    "cid", "config", "page", "key_hash", "cuts", "build", "edit", "read", "diff", "merge", "tree", "proof",
+    "car",
+];
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
@@ -120,7 +126,7 @@ pub fn answer(method: &str, params: &Value) -> Result<Value, String> {
     })
 }
 
-fn config(params: Params<'_>) -> Result<Config, String> {
+pub(super) fn config(params: Params<'_>) -> Result<Config, String> {
     let c = params.at("config").config()?;
     Ok(Config {
         leaf_min: c.leaf[0],
