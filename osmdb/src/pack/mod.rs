@@ -3,6 +3,8 @@
 mod files;
 mod folder;
 mod format;
+#[cfg(test)]
+mod hostile;
 #[cfg(feature = "http")]
 mod http;
 mod origin;
