@@ -1,13 +1,18 @@
 //! Asking a peer for pages: an origin for [`Remote`](crate::Remote).
 
 use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
 use std::sync::Mutex as StdMutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use prolly::Cid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use crate::remote::{Ask, Incoming, OriginError, PageOrigin, Request, Traffic};
 use crate::sync::SyncError;
@@ -16,7 +21,14 @@ use crate::sync::asking::{Answered, Asker};
 /// So much is read from a stream at once, in bytes.
 const READ_BYTES: usize = 64 << 10;
 
+/// How often it is looked whether the peer takes too long.
+const TICK: Duration = Duration::from_secs(1);
+
 /// A peer who answers questions, over any two-way stream of bytes: one round trip for each, whatever it reads.
+///
+/// A peer who breaks the protocol, is silent for [`MAX_SILENCE`](crate::sync::MAX_SILENCE) or takes longer for one
+/// message than [`MAX_MESSAGE_TIME`](crate::sync::MAX_MESSAGE_TIME) is asked no more: the connection has failed. To
+/// look at the time it needs the timer of a tokio runtime; polled without a runtime it waits for ever.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -48,6 +60,9 @@ pub struct PeerOrigin<T> {
 
 struct Connection<T> {
     stream: T,
+    /// What is to be written.
+    out: Bytes,
+    /// Not there once the connection has failed.
     asker: Result<Asker, Option<SyncError>>,
     first: Option<Ask>,
     /// The root that the peer answered from first.
@@ -91,46 +106,90 @@ impl<T> PeerOrigin<T> {
         Self::with(name.into(), stream, Some(first))
     }
 
+    /// Waits no longer than this for a sign of life.
+    #[cfg(test)]
+    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
+        if let Ok(asker) = &mut self.connection.get_mut().asker {
+            asker.patience = patience;
+        }
+        self
+    }
+
     fn with(name: String, stream: T, first: Option<Ask>) -> Self {
         let asker = Asker::new().map_err(Some);
-        let connection = Connection { stream, asker, first, root: None, ahead: Vec::new() };
+        let connection =
+            Connection { stream, out: Bytes::new(), asker, first, root: None, ahead: Vec::new() };
         Self { name, connection: Mutex::new(connection), traffic: StdMutex::default() }
     }
-}
-
-fn failed(error: SyncError) -> OriginError {
-    OriginError::Other(Box::new(error))
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// Asks, and waits for the whole answer.
     async fn ask(&mut self, request: Option<&Request<'_>>) -> Result<(Answered, Traffic), OriginError> {
+        let answered = self.try_to_ask(request).await;
+        if answered.is_err() {
+            // What comes after an error is no answer to anything.
+            self.asker = Err(None);
+        }
+        answered
+    }
+
+    async fn try_to_ask(
+        &mut self,
+        request: Option<&Request<'_>>,
+    ) -> Result<(Answered, Traffic), OriginError> {
         let asker = match &mut self.asker {
             Ok(asker) => asker,
-            Err(error) => return Err(failed(error.take().unwrap_or(SyncError::Cut))),
+            Err(error) => return Err(error.take().unwrap_or(SyncError::Cut).into()),
         };
         let before = asker.traffic();
         match request {
             None => asker.ask(None, self.first.as_ref(), &[], &[]),
             Some(Request { root, ask, missing, have }) => asker.ask(Some(root), *ask, missing, have),
-        }
-        .map_err(failed)?;
+        }?;
         let offline = |source| OriginError::Offline { what: "the connection to the peer".to_owned(), source };
-        while let Some(bytes) = asker.send() {
-            self.stream.write_all(&bytes).await.map_err(offline)?;
-        }
-        self.stream.flush().await.map_err(offline)?;
-        let (mut answer, mut buffer) = (Answered::default(), vec![0; READ_BYTES]);
-        while answer.end.is_none() {
-            let count = self.stream.read(&mut buffer).await.map_err(offline)?;
-            if count == 0 {
-                return Err(failed(SyncError::Cut));
+        let began = Instant::now();
+        let mut answer = Answered::default();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            if self.out.is_empty() {
+                self.out = asker.send().unwrap_or_default();
             }
-            asker.receive(buffer.get(..count).unwrap_or_default(), &mut answer).map_err(failed)?;
+            if self.out.is_empty() {
+                break;
+            }
+            // What was written is known even if nobody waits any more.
+            let written = tick_while(asker, began, self.stream.write(&self.out)).await?.map_err(offline)?;
+            if written == 0 {
+                return Err(offline(io::ErrorKind::WriteZero.into()));
+            }
+            self.out.advance(written);
+        }
+        tick_while(asker, began, self.stream.flush()).await?.map_err(offline)?;
+        while answer.end.is_none() {
+            let read = tick_while(asker, began, self.stream.read(&mut buffer)).await?.map_err(offline)?;
+            if read == 0 {
+                return Err(SyncError::Cut.into());
+            }
+            asker.receive(buffer.get(..read).unwrap_or_default(), &mut answer)?;
         }
         let after = asker.traffic();
         let bytes = after.1 - before.1;
         Ok((answer, Traffic { rounds: 1, requests: 1, bytes, pages: 0 }))
+    }
+}
+
+/// Waits for something, and tells the time meanwhile. Without a runtime there is no timer, and patience has no end.
+async fn tick_while<F: Future>(asker: &mut Asker, began: Instant, wait: F) -> Result<F::Output, SyncError> {
+    let mut wait = pin!(wait);
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Ok(wait.await);
+    }
+    loop {
+        match timeout(TICK, &mut wait).await {
+            Ok(done) => return asker.tick_alive(began.elapsed()).map(|()| done),
+            Err(_) => asker.tick(began.elapsed())?,
+        }
     }
 }
 
@@ -143,7 +202,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> PageOrigin for PeerOrigin<T> {
         let mut connection = self.connection.lock().await;
         let (answer, traffic) = connection.ask(None).await?;
         *self.traffic.lock().unwrap_or_else(PoisonError::into_inner) += traffic;
-        let (root, _) = answer.end.ok_or_else(|| failed(SyncError::Cut))?;
+        let (root, _) = answer.end.ok_or(SyncError::Cut)?;
         (connection.root, connection.ahead, connection.first) = (Some(root), answer.pages, None);
         Ok(root)
     }

@@ -7,6 +7,8 @@ mod bucket_http;
 mod files;
 mod folder;
 mod format;
+#[cfg(test)]
+mod hostile;
 #[cfg(feature = "http")]
 mod http;
 mod origin;

@@ -15,7 +15,7 @@ use super::links_of;
 use super::parts::{Part, Reading, all, ranges};
 use crate::geometry::Window;
 use crate::model::Kind;
-use crate::remote::{Ask, Incoming, OriginError, PageOrigin, Request, Traffic};
+use crate::remote::{Ask, Incoming, MAX_READ_BYTES, OriginError, PageOrigin, Request, Traffic};
 use crate::root::{RawRoot, RawTops};
 use crate::views::spatial;
 
@@ -123,7 +123,10 @@ impl<F: Files> PackOrigin<F> {
 
     async fn manifest(&self) -> Result<Cid, OriginError> {
         let read = self.files.read(MANIFEST_NAME, None, MAX_MANIFEST_BYTES).await;
-        let bytes = read.map_err(|source| self.offline(MANIFEST_NAME, source))?;
+        let bytes = read.map_err(|source| match source.kind() {
+            io::ErrorKind::FileTooLarge => PackError::Limit { what: "it is too long" }.into(),
+            _ => self.offline(MANIFEST_NAME, source),
+        })?;
         let mut state = self.state();
         state.traffic += Traffic { rounds: 1, requests: 1, bytes: bytes.len() as u64, pages: 0 };
         let manifest = Manifest::decode(&bytes)?;
@@ -170,9 +173,13 @@ impl<F: Files> PackOrigin<F> {
                 if next.is_empty() {
                     break;
                 }
-                read.extend(next.iter().map(|(cid, _)| *cid));
                 let mut pages = Incoming::of(next.iter().map(|(cid, _)| *cid));
                 self.fetch(&next, Vec::new(), &mut pages).await?;
+                let came = pages.into_pages();
+                if came.is_empty() {
+                    break;
+                }
+                read.extend(came.into_iter().map(|(cid, _)| cid));
             }
         }
         Ok(self.known(wanted).0)
@@ -236,7 +243,7 @@ impl<F: Files> PackOrigin<F> {
         pages: &mut Incoming,
     ) -> Result<(), OriginError> {
         let places = wanted.iter().map(|(_, place)| *place).chain(foreseen);
-        let ranges = ranges(places.collect());
+        let ranges = ranges(at_once(places));
         let mut requests: Vec<Reading<'_, OriginError>> = Vec::with_capacity(ranges.len());
         let total = ranges.len();
         for (pack, range) in ranges {
@@ -300,6 +307,17 @@ impl<F: Files> PackOrigin<F> {
         }
         Ok(())
     }
+}
+
+/// Takes the places that are read at once: what is beyond is asked for again.
+fn at_once(places: impl Iterator<Item = Place>) -> Vec<Place> {
+    let mut bytes = 0_u64;
+    let has_room = |place: &Place| {
+        let has_room = bytes < MAX_READ_BYTES as u64;
+        bytes = bytes.saturating_add(place.len).saturating_add(place.more);
+        has_room
+    };
+    places.take_while(has_room).collect()
 }
 
 impl<F: Files> PageOrigin for PackOrigin<F> {

@@ -10,6 +10,7 @@ use prolly::{Cid, MAX_PAGE_BYTES, Page, StoreError, ValueRef};
 
 use super::ask::Ask;
 use crate::pack::PackError;
+use crate::sync::SyncError;
 
 /// In answer to one [`Request`], no more bytes of pages than this are taken.
 ///
@@ -188,6 +189,9 @@ pub enum OriginError {
     /// Its files are damaged.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// The connection to a peer ended, for this reason.
+    #[error(transparent)]
+    Peer(#[from] SyncError),
     /// A store failed that the origin reads.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -209,6 +213,7 @@ impl OriginError {
     pub const fn is_lie(&self) -> bool {
         match self {
             Self::Unasked { .. } | Self::PageTooLong { .. } | Self::TooMuch | Self::Pack(_) => true,
+            Self::Peer(error) => error.is_fault_of_peer(),
             Self::Offline { .. } | Self::Missing(_) | Self::Store(_) | Self::Other(_) => false,
         }
     }

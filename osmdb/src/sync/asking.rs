@@ -1,11 +1,14 @@
 //! Asking a dataset over a connection, without I/O.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prolly::Cid;
 use prolly::cbor::{CborError, Reader, put_bytes, put_null, put_unsigned};
 
+use super::clock::Clock;
 use super::error::SyncError;
-use super::limits::{MAX_HAVE, MAX_READ_MISSING};
+use super::limits::{MAX_HAVE, MAX_READ_MISSING, MAX_READ_PAGES, MAX_SILENCE};
 use super::message::{Hello, PAGES, READ, READ_END};
 use super::reading::have;
 use super::wire::{Incoming, Outgoing};
@@ -40,6 +43,8 @@ fn question(
 #[derive(Debug, Default)]
 pub(crate) struct Answered {
     pub(crate) pages: Vec<Bytes>,
+    /// How many bytes they have.
+    bytes: usize,
     /// At the end: the root that was read, and how it ended.
     pub(crate) end: Option<(Cid, u64)>,
 }
@@ -50,7 +55,16 @@ pub(crate) struct Asker {
     incoming: Incoming,
     /// The root of the other side when the connection began.
     pub(crate) root: Option<Cid>,
+    /// The number of the last question.
     next: u64,
+    /// The number of the last question whose answer has ended. Nobody waits any more for those between it and the
+    /// last one, but their answers still come.
+    ended: u64,
+    /// How many bytes came in answer to a question for which nobody waits any more.
+    passed_over: usize,
+    clock: Clock,
+    /// How long the peer may be silent.
+    pub(crate) patience: Duration,
 }
 
 impl Asker {
@@ -65,7 +79,16 @@ impl Asker {
             earlier: Vec::new(),
         };
         out.push(super::message::HELLO, &hello.encode(), false)?;
-        Ok(Self { out, incoming: Incoming::new(), root: None, next: 0 })
+        Ok(Self {
+            out,
+            incoming: Incoming::new(),
+            root: None,
+            next: 0,
+            ended: 0,
+            passed_over: 0,
+            clock: Clock::default(),
+            patience: MAX_SILENCE,
+        })
     }
 
     /// Asks.
@@ -77,6 +100,7 @@ impl Asker {
         had: &[Cid],
     ) -> Result<(), SyncError> {
         self.next += 1;
+        self.clock = Clock::default();
         let body = question(self.next, root, ask, missing, had)?;
         self.out.push(READ, &body, true)
     }
@@ -90,43 +114,77 @@ impl Asker {
     pub(crate) fn receive(&mut self, bytes: &[u8], answer: &mut Answered) -> Result<(), SyncError> {
         self.incoming.push(bytes);
         while let Some((kind, body)) = self.incoming.pop()? {
+            self.clock.ends_message();
             match kind {
                 super::message::HELLO if self.root.is_none() => self.root = Some(Hello::decode(&body)?.root),
                 super::message::STOP => {
                     let reason = Reader::new(&body).text().unwrap_or_default().to_owned();
                     return Err(SyncError::Refused { reason });
                 }
-                PAGES | READ_END if answer.end.is_none() => {
-                    read_answer(kind, &body, self.next, answer).map_err(|_| SyncError::Message { kind })?;
-                    let bytes: usize = answer.pages.iter().map(Bytes::len).sum();
-                    if bytes > MAX_READ_BYTES {
-                        return Err(SyncError::TooMuch { limit: MAX_READ_BYTES as u64 });
-                    }
+                PAGES | READ_END if self.root.is_some() && answer.end.is_none() => {
+                    self.take(kind, &body, answer)?;
                 }
                 kind => return Err(SyncError::Turn { kind }),
             }
         }
+        self.clock.is_inside(self.incoming.is_inside());
         Ok(())
+    }
+
+    /// Takes in a part of an answer.
+    fn take(&mut self, kind: u8, body: &Bytes, answer: &mut Answered) -> Result<(), SyncError> {
+        let malformed = |_: CborError| SyncError::Message { kind };
+        let mut reader = Reader::new(body);
+        let id = reader.unsigned().map_err(malformed)?;
+        // Answers come in the order of the questions.
+        if id != self.ended + 1 || id > self.next {
+            return Err(SyncError::Turn { kind });
+        }
+        let is_wanted = id == self.next;
+        if kind == READ_END {
+            let root =
+                reader.bytes().map_err(malformed)?.try_into().map_err(|_| SyncError::Message { kind })?;
+            let end = reader.unsigned().map_err(malformed)?;
+            reader.end().map_err(malformed)?;
+            (self.ended, self.passed_over) = (id, 0);
+            answer.end = is_wanted.then_some((Cid::from_hash(root), end));
+            return Ok(());
+        }
+        let too_much = SyncError::TooMuch { limit: MAX_READ_BYTES as u64 };
+        if !is_wanted {
+            self.passed_over += body.len();
+            return if self.passed_over > 2 * MAX_READ_BYTES { Err(too_much) } else { Ok(()) };
+        }
+        let mut some = false;
+        while reader.end().is_err() {
+            let page = reader.bytes().map_err(malformed)?;
+            // No page is empty, and no message is without pages: so there is an end to what can come.
+            some = !page.is_empty();
+            answer.bytes += page.len();
+            if answer.bytes > MAX_READ_BYTES || answer.pages.len() == MAX_READ_PAGES {
+                return Err(too_much);
+            }
+            if !some {
+                break;
+            }
+            answer.pages.push(Bytes::copy_from_slice(page));
+        }
+        if some { Ok(()) } else { Err(SyncError::Message { kind }) }
+    }
+
+    /// Tells how late it is, and that nothing has come: the time since the question was asked.
+    pub(crate) fn tick(&mut self, now: Duration) -> Result<(), SyncError> {
+        self.clock.tick(now, self.patience)
+    }
+
+    /// Tells how late it is, and that the peer has taken or given something.
+    pub(crate) fn tick_alive(&mut self, now: Duration) -> Result<(), SyncError> {
+        self.clock.hear_at(now);
+        self.clock.tick(now, self.patience)
     }
 
     /// How many bytes went out and came in.
     pub(crate) const fn traffic(&self) -> (u64, u64) {
         (self.out.total, self.incoming.total)
     }
-}
-
-fn read_answer(kind: u8, body: &Bytes, id: u64, answer: &mut Answered) -> Result<(), CborError> {
-    let mut reader = Reader::new(body);
-    if reader.unsigned()? != id {
-        return Err(CborError::Range { at: 0 });
-    }
-    if kind == PAGES {
-        while reader.end().is_err() {
-            answer.pages.push(Bytes::copy_from_slice(reader.bytes()?));
-        }
-        return Ok(());
-    }
-    let root = reader.bytes()?.try_into().map_err(|_| CborError::Range { at: 0 })?;
-    answer.end = Some((Cid::from_hash(root), reader.unsigned()?));
-    reader.end()
 }

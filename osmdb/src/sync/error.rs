@@ -116,6 +116,12 @@ pub enum SyncError {
         /// The limit.
         limit: u64,
     },
+    /// Longer lists came than are read.
+    #[error("the peer's lists are longer than {limit} bytes")]
+    LongLists {
+        /// The limit.
+        limit: u64,
+    },
     /// What a reader asks is no question.
     #[error("the question cannot be answered: {0}")]
     Ask(crate::remote::AskError),
@@ -184,6 +190,45 @@ impl From<prolly::Error> for SyncError {
 }
 
 impl SyncError {
+    /// Tells whether the peer did what no peer does that follows the specification and whose data is whole,
+    /// rather than to go, to be slow or to refuse.
+    ///
+    /// ```
+    /// use osmdb::sync::SyncError;
+    /// assert!(SyncError::Frame { what: "a frame is empty" }.is_fault_of_peer());
+    /// assert!(!SyncError::Cut.is_fault_of_peer());
+    /// ```
+    #[must_use]
+    pub const fn is_fault_of_peer(&self) -> bool {
+        match self {
+            Self::Frame { .. }
+            | Self::Message { .. }
+            | Self::Turn { .. }
+            | Self::Base { .. }
+            | Self::Entry { .. }
+            | Self::Order { .. }
+            | Self::Forged { .. }
+            | Self::Parent { .. }
+            | Self::Unasked { .. }
+            | Self::Count { .. }
+            | Self::TooMuch { .. }
+            | Self::LongLists { .. }
+            | Self::Ask(_)
+            | Self::Root { .. } => true,
+            Self::Db(_)
+            | Self::Version { .. }
+            | Self::OtherDataset
+            | Self::Sketch { .. }
+            | Self::NoAgreement { .. }
+            | Self::Silence { .. }
+            | Self::Slow { .. }
+            | Self::Refused { .. }
+            | Self::Cut
+            | Self::Inbox { .. }
+            | Self::Compressor(_) => false,
+        }
+    }
+
     pub(crate) fn entry(element: ElementId) -> impl FnOnce(EntryError) -> Self {
         move |source| Self::Entry { element, source }
     }

@@ -71,6 +71,20 @@ pub const MAX_CELLS: usize = 1 << 22;
 /// ```
 pub const MAX_ROUNDS: u32 = 4;
 
+/// All lists of a peer together have at most so many bytes: some forty million entries.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_LISTED_BYTES, 128 << 20);
+/// ```
+pub const MAX_LISTED_BYTES: u64 = 128 << 20;
+
+/// A peer asks for patience at most so often in a session.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_WAITS, 16);
+/// ```
+pub const MAX_WAITS: u32 = 16;
+
 /// A connection on which nothing arrives for so long is given up.
 ///
 /// ```
@@ -105,6 +119,13 @@ pub const MAX_READ_MISSING: usize = 1024;
 /// assert_eq!(osmdb::sync::MAX_HAVE, 16_384);
 /// ```
 pub const MAX_HAVE: usize = 16 << 10;
+
+/// An answer has at most so many pages.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_READ_PAGES, osmdb::MAX_READ_BYTES / 64);
+/// ```
+pub const MAX_READ_PAGES: usize = 512 << 10;
 
 /// So many questions of one reader wait to be answered, at most.
 ///

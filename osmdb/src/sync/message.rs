@@ -210,6 +210,10 @@ impl Message {
                     Some(1) => true,
                     _ => return Err(malformed()),
                 };
+                // Nothing, and more of it, has no end.
+                if more && body.len() == 1 {
+                    return Err(malformed());
+                }
                 Ok(Self::Piece { kind, more, bytes: body.slice(1..) })
             }
             _ => Self::read(kind, &body).map_err(|_| malformed())?.ok_or_else(malformed),

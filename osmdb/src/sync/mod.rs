@@ -41,8 +41,12 @@ mod additions;
 pub(crate) mod asking;
 mod bases;
 mod bulk;
+mod clock;
 mod columns;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod holdings;
 mod inbox;
 mod limits;
@@ -62,8 +66,8 @@ pub use self::error::SyncError;
 pub use self::inbox::Inbox;
 pub use self::limits::{
     CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_BODIES_BYTES, MAX_CELLS, MAX_EARLIER_ROOTS,
-    MAX_FRAME_BYTES, MAX_HAVE, MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READ_MISSING,
-    MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE, PROTOCOL,
+    MAX_FRAME_BYTES, MAX_HAVE, MAX_LISTED_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS,
+    MAX_READ_MISSING, MAX_READ_PAGES, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE, MAX_WAITS, PROTOCOL,
 };
 pub(crate) use self::message::ENTRIES;
 pub(crate) use self::receiving::Receiving;

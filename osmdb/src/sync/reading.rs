@@ -1,7 +1,7 @@
 //! Reading a dataset over a connection: who serves runs the question and sends the pages that it touches.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use prolly::cbor::{CborError, Reader, put_bytes, put_unsigned};
@@ -79,38 +79,49 @@ pub(crate) enum Ended {
     NoRoot = 2,
 }
 
-/// Remembers which pages are looked at.
+/// Remembers which pages are looked at, until those that are to be sent are as many as are wanted: what is beyond is
+/// as if it were not there, so that no question makes whoever serves hold more.
 struct Recording<'a, S> {
     source: &'a S,
+    /// Pages that need not be sent.
+    have: BTreeSet<Have>,
     seen: RefCell<BTreeSet<Cid>>,
-    new: RefCell<Vec<(Cid, Bytes)>>,
+    new: RefCell<VecDeque<Bytes>>,
+    /// How many bytes more are wanted.
+    left: Cell<usize>,
+    is_full: Cell<bool>,
 }
 
 impl<S> Recording<'_, S> {
-    fn note(&self, cid: Cid, bytes: &Bytes) {
-        if self.seen.borrow_mut().insert(cid) {
-            self.new.borrow_mut().push((cid, bytes.clone()));
+    /// Notes that a page is looked at; tells whether it may be.
+    fn note(&self, cid: Cid, bytes: &Bytes) -> bool {
+        let mut seen = self.seen.borrow_mut();
+        if seen.contains(&cid) {
+            return true;
         }
+        if !self.have.contains(&have(&cid)) {
+            let Some(left) = self.left.get().checked_sub(bytes.len()) else {
+                self.is_full.set(true);
+                return false;
+            };
+            self.left.set(left);
+            self.new.borrow_mut().push_back(bytes.clone());
+        }
+        seen.insert(cid)
     }
 }
 
 impl<S: PageSource> PageSource for Recording<'_, S> {
     fn load(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        let bytes = self.source.load(cid)?;
-        bytes.iter().for_each(|bytes| self.note(*cid, bytes));
-        Ok(bytes)
+        Ok(self.source.load(cid)?.filter(|bytes| self.note(*cid, bytes)))
     }
 
     fn page(&self, cid: &Cid) -> Result<Option<Page>, StoreError> {
-        let page = self.source.page(cid)?;
-        page.iter().for_each(|page| self.note(*cid, page.bytes()));
-        Ok(page)
+        Ok(self.source.page(cid)?.filter(|page| self.note(*cid, page.bytes())))
     }
 
     fn child(&self, branch: &Page, index: usize) -> Result<Option<Page>, StoreError> {
-        let page = self.source.child(branch, index)?;
-        page.iter().for_each(|page| self.note(*page.cid(), page.bytes()));
-        Ok(page)
+        Ok(self.source.child(branch, index)?.filter(|page| self.note(*page.cid(), page.bytes())))
     }
 
     fn contains(&self, cid: &Cid) -> Result<bool, StoreError> {
@@ -124,8 +135,6 @@ pub(crate) struct Answer<'a, S> {
     root: Cid,
     pages: Recording<'a, S>,
     answering: Option<Answering>,
-    have: BTreeSet<Have>,
-    left: usize,
     ended: Option<Ended>,
 }
 
@@ -134,10 +143,20 @@ impl<'a, S: PageSource> Answer<'a, S> {
         let Wanted { id, root, ask, missing, have, budget } = wanted;
         let opening = root.is_none();
         let root = root.unwrap_or(now);
-        let pages = Recording { source, seen: RefCell::default(), new: RefCell::default() };
-        let mut answer = Self { id, root, pages, answering: None, have, left: budget, ended: None };
+        let pages = Recording {
+            source,
+            have,
+            seen: RefCell::default(),
+            new: RefCell::default(),
+            left: Cell::new(budget),
+            is_full: Cell::new(false),
+        };
+        let mut answer = Self { id, root, pages, answering: None, ended: None };
         for cid in &missing {
             answer.pages.load(cid).map_err(Error::from)?;
+        }
+        if answer.pages.is_full.get() {
+            return Ok(answer);
         }
         if opening || ask.is_some() {
             if answer.pages.source.load(&root).map_err(Error::from)?.is_none() {
@@ -146,7 +165,11 @@ impl<'a, S: PageSource> Answer<'a, S> {
             }
             // Read anew for the question, so that its record and configuration are only sent when asked for.
             let record = if opening {
-                Snapshot::open(&answer.pages, root)?.root().clone()
+                let opened = Snapshot::open(&answer.pages, root).map(|snapshot| snapshot.root().clone());
+                if answer.pages.is_full.get() {
+                    return Ok(answer);
+                }
+                opened?
             } else {
                 Snapshot::open(answer.pages.source, root)?.root().clone()
             };
@@ -162,25 +185,24 @@ impl<'a, S: PageSource> Answer<'a, S> {
         let mut out = number(self.id);
         let head = out.len();
         while self.ended.is_none() && out.len() < FRAME_BYTES {
-            for (cid, bytes) in self.pages.new.take() {
-                if self.have.contains(&have(&cid)) {
-                    continue;
-                }
-                match self.left.checked_sub(bytes.len()) {
-                    Some(left) => self.left = left,
-                    None => self.ended = Some(Ended::More),
-                }
-                if self.ended.is_none() {
-                    put_bytes(&mut out, &bytes);
-                }
+            // One step may look at many.
+            if let Some(bytes) = self.pages.new.get_mut().pop_front() {
+                put_bytes(&mut out, &bytes);
+                continue;
             }
-            let Some(answering) = self.answering.as_mut().filter(|_| self.ended.is_none()) else {
-                self.ended = self.ended.or(Some(Ended::Whole));
+            if self.pages.is_full.get() {
+                self.ended = Some(Ended::More);
+                break;
+            }
+            let Some(answering) = &mut self.answering else {
+                self.ended = Some(Ended::Whole);
                 break;
             };
             match answering.step(&self.pages)? {
                 Step::Ready(Some(_)) => {}
                 Step::Ready(None) => self.answering = None,
+                // There is no room for it.
+                Step::Missing(_) if self.pages.is_full.get() => {}
                 // A page is not here, though the root is: whoever asks gets what there is.
                 Step::Missing(_) => self.ended = Some(Ended::Whole),
             }

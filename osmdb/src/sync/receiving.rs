@@ -123,6 +123,10 @@ impl Receiving {
             self.count += 1;
             all.push(known);
         }
+        // A message without entries has no use, and a stream of them no end.
+        if all.is_empty() {
+            return Err(SyncError::Message { kind: super::message::ENTRIES });
+        }
         match &mut self.into {
             Into::Heap(heap) => all.iter().try_for_each(|known| heap.push(known))?,
             Into::Part(part) => part.push(message)?,
@@ -162,6 +166,13 @@ impl Receiving {
             }
         };
         Ok((self.base, heap))
+    }
+
+    /// Forgets what came.
+    pub(crate) fn discard(self) {
+        if let Into::Part(part) = self.into {
+            part.discard();
+        }
     }
 
     /// Keeps what came of a stream that was cut.

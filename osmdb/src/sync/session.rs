@@ -10,14 +10,15 @@ use prolly::{Cid, PageStore};
 
 use super::bases::Bases;
 use super::bulk::Pieces;
+use super::clock::Clock;
 use super::error::SyncError;
 use super::inbox::Inbox;
 use super::limits::{
-    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_MESSAGE_TIME, MAX_QUESTIONS, MAX_READER_SILENCE,
-    MAX_ROUNDS, MAX_SILENCE,
+    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_LISTED_BYTES, MAX_QUESTIONS, MAX_READER_SILENCE,
+    MAX_ROUNDS, MAX_SILENCE, MAX_WAITS,
 };
 use super::message::{self, Cursor, Hello, Message, Part, Phase, short};
-use super::reading::Answer;
+use super::reading::{Answer, Wanted};
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::walk::{Found, Walk};
@@ -147,8 +148,10 @@ pub struct Session<'a, S> {
     walk: Option<Walk>,
     /// What is to be sent, in order.
     sending: VecDeque<Job>,
-    /// Questions of a reader that are being answered.
-    answers: VecDeque<Answer<'a, S>>,
+    /// Questions of a reader that wait, each with the root that was here when it came.
+    questions: VecDeque<(Cid, Wanted)>,
+    /// The one that is being answered: its pages are held until they are sent.
+    answer: Option<Answer<'a, S>>,
     receiving: Option<Receiving>,
     /// What has come as a whole, and is to be added.
     arrived: Option<Receiving>,
@@ -160,7 +163,15 @@ pub struct Session<'a, S> {
     granted: u64,
     /// How many bytes of entries have come.
     taken: u64,
+    /// How many bytes of lists have come.
+    listed: u64,
+    /// How often the peer has asked for patience.
+    waits: u32,
+    /// Whether cells have come that are of no use, since a common root was known here.
+    passed_over: bool,
     clock: Clock,
+    /// How long the peer may be silent.
+    patience: Duration,
     finished: bool,
     summary: Summary,
 }
@@ -169,16 +180,6 @@ pub struct Session<'a, S> {
 enum Job {
     Stream(Box<Sending>),
     Cells(super::walk::Outgoing),
-}
-
-/// How long the peer has been silent.
-#[derive(Debug, Default)]
-struct Clock {
-    now: Duration,
-    heard: Duration,
-    /// When a message began that is not yet whole.
-    began: Option<Duration>,
-    patience: Duration,
 }
 
 impl<S> fmt::Debug for Session<'_, S> {
@@ -240,7 +241,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             round: 0,
             walk: None,
             sending: VecDeque::new(),
-            answers: VecDeque::new(),
+            questions: VecDeque::new(),
+            answer: None,
             receiving: None,
             arrived: None,
             our_done: None,
@@ -248,7 +250,11 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             credit: CREDIT_BYTES,
             granted: CREDIT_BYTES,
             taken: 0,
-            clock: Clock { patience: MAX_SILENCE, ..Clock::default() },
+            listed: 0,
+            waits: 0,
+            passed_over: false,
+            clock: Clock::default(),
+            patience: MAX_SILENCE,
             finished: false,
             summary,
         })
@@ -313,7 +319,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             if let Some(frame) = self.out.pop() {
                 return Ok(Some(frame));
             }
-            if !self.work()? {
+            let worked = self.work();
+            if !self.judge(worked)? {
                 return Ok(None);
             }
         }
@@ -325,15 +332,28 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     /// The peer broke the protocol, or what it sent is not fit to be taken in. The session is over then, and
     /// [`farewell`](Self::farewell) has bytes that tell the peer why.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
+        let taken = self.take_in(bytes);
+        self.judge(taken)
+    }
+
+    /// Forgets what came of somebody who lies: nobody goes on with it.
+    fn judge<T>(&mut self, outcome: Result<T, SyncError>) -> Result<T, SyncError> {
+        if outcome.as_ref().is_err_and(SyncError::is_fault_of_peer) {
+            self.receiving.take().into_iter().chain(self.arrived.take()).for_each(Receiving::discard);
+        }
+        outcome
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
         self.incoming.push(bytes);
-        self.clock.heard = self.clock.now;
+        self.clock.hear();
         while let Some((kind, body)) = self.incoming.pop()? {
-            self.clock.patience = MAX_SILENCE;
+            self.clock.ends_message();
+            self.patience = MAX_SILENCE;
             let message = Message::decode(kind, body)?;
             self.take(kind, message)?;
         }
-        let now = self.clock.now;
-        self.clock.began = self.incoming.is_inside().then(|| self.clock.began.unwrap_or(now));
+        self.clock.is_inside(self.incoming.is_inside());
         Ok(())
     }
 
@@ -342,16 +362,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     /// # Errors
     /// The peer has been silent, or busy with one message, for too long.
     pub fn tick(&mut self, now: Duration) -> Result<(), SyncError> {
-        self.clock.now = now;
-        let silent = now.saturating_sub(self.clock.heard);
-        let patience = if self.is_read_only() { MAX_READER_SILENCE } else { self.clock.patience };
-        if silent > patience {
-            return Err(SyncError::Silence { after: silent });
-        }
-        match self.clock.began.map(|began| now.saturating_sub(began)) {
-            Some(after) if after > MAX_MESSAGE_TIME => Err(SyncError::Slow { after }),
-            _ => Ok(()),
-        }
+        let patience = if self.is_read_only() { MAX_READER_SILENCE } else { self.patience };
+        self.clock.tick(now, patience)
     }
 
     /// Returns bytes that tell the peer why the session ends.
@@ -386,16 +398,19 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         match message {
             Message::Stop { reason } => return Err(SyncError::Refused { reason }),
             Message::Hello(hello) if self.theirs.is_none() => return self.meet(hello),
-            Message::Read(wanted) if reads && self.answers.len() < MAX_QUESTIONS => {
-                let store = self.db.store();
-                self.answers.push_back(Answer::begin(store, self.db.root(), *wanted)?);
+            Message::Read(wanted) if reads && self.questions.len() < MAX_QUESTIONS => {
+                self.questions.push_back((self.db.root(), *wanted));
             }
             _ if self.theirs.is_none() || reads => return Err(out_of_turn),
-            Message::Credit { bytes } => {
-                self.credit = self.credit.saturating_add(bytes).min(CREDIT_BYTES);
-            }
+            // Only what was used is given again: so this ends with what is sent.
+            Message::Credit { bytes } => match self.credit.checked_add(bytes) {
+                Some(credit) if bytes > 0 && credit <= CREDIT_BYTES => self.credit = credit,
+                _ => return Err(out_of_turn),
+            },
+            Message::Wait { .. } if self.waits == MAX_WAITS => return Err(out_of_turn),
             Message::Wait { seconds } => {
-                self.clock.patience = MAX_SILENCE + Duration::from_secs(seconds).min(MAX_WAIT);
+                self.waits += 1;
+                self.patience = MAX_SILENCE + Duration::from_secs(seconds).min(MAX_WAIT);
             }
             Message::Delta { base, after } => self.take_delta(base, after)?,
             Message::Cells { phase, members, start, cells } => {
@@ -419,8 +434,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 }
             }
             Message::End { entries } => {
-                let mut receiving = self.receiving.take().ok_or(out_of_turn)?;
-                receiving.check(entries)?;
+                self.receiving.as_mut().ok_or(SyncError::Turn { kind })?.check(entries)?;
+                let receiving = self.receiving.take().ok_or(out_of_turn)?;
                 self.summary.crossings += 1;
                 if let Some(walk) = &mut self.walk {
                     self.sending.push_back(Job::Cells(walk.compare_again(receiving.noted())));
@@ -431,6 +446,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             }
             Message::Piece { kind, more, bytes } => {
                 let walk = self.walk.as_mut().ok_or(out_of_turn)?;
+                self.listed = self.listed.saturating_add(bytes.len() as u64);
+                if self.listed > MAX_LISTED_BYTES {
+                    return Err(SyncError::LongLists { limit: MAX_LISTED_BYTES });
+                }
                 let found = walk.receive_piece(*self.ours.source(), (kind, more, &bytes))?;
                 self.go_on(found)?;
             }
@@ -438,7 +457,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 if self.their_done.is_some() || !self.sending.is_empty() {
                     return Err(out_of_turn);
                 }
-                self.summary.given += gained;
+                self.summary.given = self.summary.given.saturating_add(gained);
                 self.summary.their_root = Some(root);
                 self.their_done = Some((root, refused));
                 self.close_round()?;
@@ -543,6 +562,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         let Some(walk) = &mut self.walk else {
             // The peer knew of no root that both have; this side has told it one.
             let told = self.round == 0 && place.0 == Phase::Leaves && self.summary.way != Some(Way::Walk);
+            let told = told && !std::mem::replace(&mut self.passed_over, true);
             return if told { Ok(()) } else { Err(SyncError::Turn { kind: message::CELLS }) };
         };
         let found = walk.receive(*self.ours.source(), place, cells)?;
@@ -582,10 +602,15 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 
     /// Does one piece of work; tells whether there was any.
     fn work(&mut self) -> Result<bool, SyncError> {
-        if let Some(answer) = self.answers.front_mut() {
+        if self.answer.is_none()
+            && let Some((now, wanted)) = self.questions.pop_front()
+        {
+            self.answer = Some(Answer::begin(self.db.store(), now, wanted)?);
+        }
+        if let Some(answer) = &mut self.answer {
             let (kind, body) = answer.message()?;
             if kind == message::READ_END {
-                self.answers.pop_front();
+                self.answer = None;
             }
             self.out.push(kind, &body, true)?;
             return Ok(true);
@@ -613,10 +638,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         }
         let Some(receiving) = &self.arrived else { return Ok(false) };
         let seconds = receiving.total / ENTRIES_PER_SECOND;
-        if seconds > 0 && self.our_done.is_none() && self.clock.patience == MAX_SILENCE {
+        if seconds > 0 && self.our_done.is_none() && self.patience == MAX_SILENCE {
             // The next call does the work, when this is on its way.
             self.out.push(message::WAIT, &message::number(seconds), false)?;
-            self.clock.patience += Duration::from_secs(seconds);
+            self.patience += Duration::from_secs(seconds);
             return Ok(true);
         }
         if let Some(receiving) = self.arrived.take() {

@@ -1,6 +1,10 @@
 //! Two sessions, side by side.
 
+mod bounds;
+mod cuts;
 mod hostile;
+#[cfg(feature = "net")]
+mod liars;
 
 use std::sync::Arc;
 

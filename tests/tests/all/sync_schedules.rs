@@ -2,7 +2,8 @@
 //! crashes in the middle. In the end they sync over good ones, and have one root with all that was ever
 //! acknowledged.
 //!
-//! Every history follows from a number. `OSMDB_SYNC_SCHEDULES=FIRST..END` runs others than CI does.
+//! Every history follows from a number. `OSMDB_SYNC_SCHEDULES=FIRST..END` runs others than CI does, and holds the
+//! whole run to a bound of memory: run alone, so that no other test counts.
 
 // The lint's exception for tests does not reach their helper functions.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -24,6 +25,16 @@ const SCHEDULES: u64 = 1_500;
 
 /// How many threads run them.
 const THREADS: u64 = 2;
+
+/// The program that runs any number of histories never has more memory than this, in bytes.
+const MAX_MEMORY: u64 = 192 << 20;
+
+/// Returns the most memory that this program had so far, in bytes, where the system says it.
+fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
 
 struct Peer {
     db: Db<FaultyStore>,
@@ -283,12 +294,12 @@ impl Schedule {
 
 #[test]
 fn all_converge_over_bad_links() {
-    let (first, end) = match std::env::var("OSMDB_SYNC_SCHEDULES") {
+    let (first, end, is_alone) = match std::env::var("OSMDB_SYNC_SCHEDULES") {
         Ok(range) => {
             let (first, end) = range.split_once("..").unwrap();
-            (first.parse().unwrap(), end.parse().unwrap())
+            (first.parse().unwrap(), end.parse().unwrap(), true)
         }
-        Err(_) => (0, SCHEDULES),
+        Err(_) => (0, SCHEDULES, false),
     };
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -304,5 +315,9 @@ fn all_converge_over_bad_links() {
         }
     });
     let seen = SEEN.all();
+    if let Some(peak) = peak().filter(|_| is_alone) {
+        println!("{} schedules, {peak} bytes of memory at most, {SEEN:?}", end - first);
+        assert!(peak <= MAX_MEMORY, "{peak} bytes of memory");
+    }
     assert!(end - first < SCHEDULES || seen.iter().all(|seen| *seen > 200), "{SEEN:?}");
 }

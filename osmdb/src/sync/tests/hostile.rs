@@ -14,11 +14,11 @@ use crate::entry::{DeviceKey, EditMeta, Entry, Fresh, Origin, Version};
 use crate::model::ElementId;
 use crate::sync::{MAX_MESSAGE_TIME, MAX_SILENCE, Options, Session, SyncError};
 
-type Memory = Db<MemoryStore>;
+pub(super) type Memory = Db<MemoryStore>;
 
 /// Lets two databases talk, with somebody between them who may change what goes to the left one: each
 /// message becomes any number of others. Returns how the left one's session ends.
-fn lied_to(
+pub(super) fn lied_to(
     ours: &Memory,
     theirs: &Memory,
     mut lie: impl FnMut(u8, Bytes) -> Vec<(u8, Vec<u8>)>,
@@ -81,14 +81,14 @@ fn lied_to(
 }
 
 /// The databases: the right one has made 30 edits since they met.
-fn two() -> (Memory, Memory) {
+pub(super) fn two() -> (Memory, Memory) {
     let ours = filled(500);
     let theirs = copy(&ours);
     edit(&theirs, 20..50);
     (ours, theirs)
 }
 
-fn same(kind: u8, body: &[u8]) -> Vec<(u8, Vec<u8>)> {
+pub(super) fn same(kind: u8, body: &[u8]) -> Vec<(u8, Vec<u8>)> {
     vec![(kind, body.to_vec())]
 }
 
@@ -328,7 +328,7 @@ fn endless_streams_end() {
 }
 
 /// Databases with no root in common but the empty one.
-fn strangers() -> (Memory, Memory) {
+pub(super) fn strangers() -> (Memory, Memory) {
     let (ours, theirs) = (filled(300), Db::in_memory("osm").unwrap());
     let mut batch = theirs.batch();
     for id in 200..400_u64 {
