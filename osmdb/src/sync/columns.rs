@@ -148,7 +148,6 @@ pub(crate) struct EntryWriter {
 
 impl EntryWriter {
     fn column(&mut self, column: Column) -> &mut Vec<u8> {
-        #[expect(clippy::indexing_slicing, reason = "there is one for each")]
         &mut self.columns[column as usize]
     }
 
