@@ -79,7 +79,16 @@ impl Asker {
             earlier: Vec::new(),
         };
         out.push(super::message::HELLO, &hello.encode(), false)?;
-        Ok(Self { out, incoming: Incoming::new(), root: None, next: 0, ended: 0, passed_over: 0, clock: Clock::default(), patience: MAX_SILENCE })
+        Ok(Self {
+            out,
+            incoming: Incoming::new(),
+            root: None,
+            next: 0,
+            ended: 0,
+            passed_over: 0,
+            clock: Clock::default(),
+            patience: MAX_SILENCE,
+        })
     }
 
     /// Asks.
@@ -133,7 +142,8 @@ impl Asker {
         }
         let is_wanted = id == self.next;
         if kind == READ_END {
-            let root = reader.bytes().map_err(malformed)?.try_into().map_err(|_| SyncError::Message { kind })?;
+            let root =
+                reader.bytes().map_err(malformed)?.try_into().map_err(|_| SyncError::Message { kind })?;
             let end = reader.unsigned().map_err(malformed)?;
             reader.end().map_err(malformed)?;
             (self.ended, self.passed_over) = (id, 0);

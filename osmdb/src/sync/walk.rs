@@ -116,7 +116,11 @@ impl Walk {
         cells: &[Cell],
     ) -> Result<Found, SyncError> {
         let in_turn = phase == self.phase && u64::try_from(self.theirs.len()) == Ok(start);
-        if !in_turn || self.bulk.is_some() || cells.is_empty() || cells.len() > self.ours.len() - self.theirs.len() {
+        if !in_turn
+            || self.bulk.is_some()
+            || cells.is_empty()
+            || cells.len() > self.ours.len() - self.theirs.len()
+        {
             return Err(SyncError::Turn { kind: super::message::CELLS });
         }
         self.theirs.extend(cells);

@@ -27,7 +27,7 @@ const SCHEDULES: u64 = 1_500;
 const THREADS: u64 = 2;
 
 /// The program that runs any number of histories never has more memory than this, in bytes.
-const MAX_MEMORY: u64 = 192 << 20;
+const MAX_MEMORY: u64 = 128 << 20;
 
 /// Returns the most memory that this program had so far, in bytes, where the system says it.
 fn peak() -> Option<u64> {

@@ -325,9 +325,7 @@ fn said_twice() {
     });
     assert!(matches!(error, OriginError::Peer(SyncError::Turn { kind: PAGES })), "{error}");
     // Something before the greeting.
-    let error = lied_to(|| {
-        Box::new(|kind, body| if kind == HELLO { Vec::new() } else { same(kind, &body) })
-    });
+    let error = lied_to(|| Box::new(|kind, body| if kind == HELLO { Vec::new() } else { same(kind, &body) }));
     assert!(matches!(error, OriginError::Peer(SyncError::Turn { .. })), "{error}");
     // A greeting in another version is no lie, but leads nowhere.
     let error = lied_to(|| Box::new(|kind, body| same(kind, if kind == HELLO { &[2] } else { &body })));
