@@ -159,8 +159,9 @@ impl Schedule {
             Replaces::Versions(vec![versions[self.rng.index(versions.len())]])
         };
         let version = edit(&peer.db, element, payload, replaces);
-        let head = peer.db.get(element).unwrap().into_iter().find(|head| head.version == version).unwrap();
-        peer.model.add(head.entry);
+        // Saying again within a second what was said and replaced makes no head.
+        let history = peer.db.snapshot().history(element).unwrap();
+        peer.model.add(history.into_iter().find(|known| known.version == version).unwrap().entry);
     }
 
     fn import(&mut self, at: usize) {
