@@ -6,6 +6,7 @@
 
 pub mod car;
 mod cbor;
+pub mod columns;
 pub mod entry;
 pub mod proof;
 mod sets;

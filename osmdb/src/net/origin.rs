@@ -59,10 +59,10 @@ pub struct PeerOrigin<T> {
 }
 
 struct Connection<T> {
-    stream: T,
+    /// Not there once the connection has failed.
+    stream: Option<T>,
     /// What is to be written.
     out: Bytes,
-    /// Not there once the connection has failed.
     asker: Result<Asker, Option<SyncError>>,
     first: Option<Ask>,
     /// The root that the peer answered from first.
@@ -117,8 +117,14 @@ impl<T> PeerOrigin<T> {
 
     fn with(name: String, stream: T, first: Option<Ask>) -> Self {
         let asker = Asker::new().map_err(Some);
-        let connection =
-            Connection { stream, out: Bytes::new(), asker, first, root: None, ahead: Vec::new() };
+        let connection = Connection {
+            stream: Some(stream),
+            out: Bytes::new(),
+            asker,
+            first,
+            root: None,
+            ahead: Vec::new(),
+        };
         Self { name, connection: Mutex::new(connection), traffic: StdMutex::default() }
     }
 }
@@ -128,8 +134,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     async fn ask(&mut self, request: Option<&Request<'_>>) -> Result<(Answered, Traffic), OriginError> {
         let answered = self.try_to_ask(request).await;
         if answered.is_err() {
-            // What comes after an error is no answer to anything.
-            self.asker = Err(None);
+            // What comes after an error is no answer to anything: the peer is dropped.
+            self.stream = None;
         }
         answered
     }
@@ -142,6 +148,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Ok(asker) => asker,
             Err(error) => return Err(error.take().unwrap_or(SyncError::Cut).into()),
         };
+        let stream = self.stream.as_mut().ok_or(SyncError::Cut)?;
         let before = asker.traffic();
         match request {
             None => asker.ask(None, self.first.as_ref(), &[], &[]),
@@ -159,15 +166,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 break;
             }
             // What was written is known even if nobody waits any more.
-            let written = tick_while(asker, began, self.stream.write(&self.out)).await?.map_err(offline)?;
+            let written = tick_while(asker, began, stream.write(&self.out)).await?.map_err(offline)?;
             if written == 0 {
                 return Err(offline(io::ErrorKind::WriteZero.into()));
             }
             self.out.advance(written);
         }
-        tick_while(asker, began, self.stream.flush()).await?.map_err(offline)?;
+        tick_while(asker, began, stream.flush()).await?.map_err(offline)?;
         while answer.end.is_none() {
-            let read = tick_while(asker, began, self.stream.read(&mut buffer)).await?.map_err(offline)?;
+            let read = tick_while(asker, began, stream.read(&mut buffer)).await?.map_err(offline)?;
             if read == 0 {
                 return Err(SyncError::Cut.into());
             }

@@ -106,7 +106,11 @@ impl Inbox {
     pub(crate) fn take(&self, root: &Cid, base: &Cid, cursor: &Cursor) -> Option<Partial> {
         let mut parts = self.parts();
         let fits = |part: &Partial| part.root == *root && part.base == *base && part.cursor == Some(*cursor);
-        let place = parts.kept.iter().position(fits)?;
+        let Some(place) = parts.kept.iter().position(fits) else {
+            // The start of a root was that of another one: nobody can go on with it.
+            parts.forget(|part| part.cursor == Some(*cursor));
+            return None;
+        };
         Some(parts.kept.remove(place))
     }
 
@@ -114,7 +118,7 @@ impl Inbox {
     pub(crate) fn begin(&self, root: Cid, base: Cid) -> Result<Partial, SyncError> {
         let mut parts = self.parts();
         // Another part of this stream, or of an older one from the same base, is of no use any more.
-        parts.kept.retain(|part| part.root != root);
+        parts.forget(|part| part.root == root);
         let body = match &self.dir {
             None => Body::Memory(Vec::new()),
             Some(dir) => {
@@ -140,8 +144,13 @@ impl Inbox {
 }
 
 impl Parts {
+    /// Forgets some parts, and their files.
+    fn forget(&mut self, which: impl Fn(&Partial) -> bool) {
+        self.kept.extract_if(.., |part| which(part)).for_each(Partial::discard);
+    }
+
     fn keep(&mut self, part: Partial) {
-        self.kept.retain(|other| (other.root, other.base) != (part.root, part.base));
+        self.forget(|other| (other.root, other.base) == (part.root, part.base));
         self.kept.push(part);
         if self.kept.len() > MAX_PARTS {
             self.kept.remove(0).discard();

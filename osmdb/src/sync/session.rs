@@ -155,6 +155,10 @@ pub struct Session<'a, S> {
     receiving: Option<Receiving>,
     /// What has come as a whole, and is to be added.
     arrived: Option<Receiving>,
+    /// Where the stream was cut of which a part was announced.
+    announced: Option<Cursor>,
+    /// What is coming goes on with what somebody else may have sent.
+    resumed: Resumed,
     our_done: Option<Cid>,
     their_done: Option<(Cid, u64)>,
     /// How many bytes of entries may still be sent.
@@ -174,6 +178,16 @@ pub struct Session<'a, S> {
     patience: Duration,
     finished: bool,
     summary: Summary,
+}
+
+/// Whether a stream goes on where an earlier one was cut. Who sent that may have lied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resumed {
+    No,
+    /// It is good for something if all of it makes the announced root.
+    Yes,
+    /// The earlier one was that of another root: it is good for nothing.
+    InVain,
 }
 
 /// What is sent piece by piece, as there is room.
@@ -245,6 +259,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             answer: None,
             receiving: None,
             arrived: None,
+            announced: part.map(|part| part.cursor),
+            resumed: Resumed::No,
             our_done: None,
             their_done: None,
             credit: CREDIT_BYTES,
@@ -527,8 +543,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             (None, None) => None,
             (Some(inbox), None) => Some(inbox.begin(theirs, base)?),
             (Some(inbox), Some(cursor)) => {
+                // It was announced by the start of its root, which may be the start of two.
+                if !self.announced.is_some_and(|announced| announced == cursor) {
+                    return Err(SyncError::Turn { kind: message::DELTA });
+                }
                 let part = inbox.take(&theirs, &base, &cursor);
-                Some(part.ok_or(SyncError::Turn { kind: message::DELTA })?)
+                self.resumed = if part.is_some() { Resumed::Yes } else { Resumed::InVain };
+                part
             }
             (None, Some(_)) => return Err(SyncError::Turn { kind: message::DELTA }),
         };
@@ -659,7 +680,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         self.summary.received += receiving.total;
         let (base, heap) = receiving.finish(self.db)?;
         let policy = Arc::clone(&self.options.policy);
+        let resumed = std::mem::replace(&mut self.resumed, Resumed::No);
+        if resumed == Resumed::InVain {
+            return self.begin_anew();
+        }
         match self.db.unite(base.as_ref(), theirs, heap, &*policy)? {
+            // Nobody knows which of the two has lied.
+            Received::Astray(_) | Received::Orphan { .. } if resumed == Resumed::Yes => self.begin_anew(),
             Received::United { gained, forked, refused, root } => {
                 self.summary.gained += gained;
                 self.summary.forked.extend(forked);
@@ -674,6 +701,15 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 Err(SyncError::Parent { element, version, parent })
             }
         }
+    }
+
+    /// Forgets what came of a stream that does not fit to its beginning: the next round finds the difference.
+    fn begin_anew(&mut self) -> Result<(), SyncError> {
+        let root = self.db.root();
+        self.summary.root = root;
+        self.out.push(message::DONE, &message::done(&root, 0, 0), false)?;
+        self.our_done = Some(root);
+        self.close_round()
     }
 
     /// When both sides have taken in what came: compares the roots.

@@ -223,6 +223,14 @@ impl Entry {
         Ok(Some(author.to_vec()))
     }
 
+    /// Decodes the body of an element's entry.
+    ///
+    /// # Errors
+    /// It is not the one encoding of an entry.
+    pub fn of_body((kind, id): Element, body: &[u8]) -> Result<Self, String> {
+        Self::read(&[&[0x83][..], &head(UNSIGNED, kind.into()), &head(UNSIGNED, id), body].concat())
+    }
+
     /// Decodes a record.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
-use super::cbor::{Reader, UNSIGNED, byte_string, ensure, head, optional, signed, text};
+use super::cbor::{Reader, UNSIGNED, byte_string, ensure, head, optional, text};
+use super::columns;
 use super::entry::{Edited, Element, Entry, Origin};
 use super::{Address, Config, address};
 
@@ -169,21 +170,18 @@ pub fn reader_hello() -> Vec<u8> {
 #[must_use]
 pub fn stream(entries: &[Entry]) -> Vec<Message> {
     let mut messages = Vec::new();
-    let (mut body, mut before) = (Vec::new(), 0_u64);
     let sorted = in_order(entries);
+    let (mut some, mut bytes) = (Vec::new(), 0);
     for entry in &sorted {
-        let (kind, id) = entry.element;
-        body.extend(head(UNSIGNED, kind.into()));
-        body.extend(signed(id.wrapping_sub(before).cast_signed()));
-        body.extend(byte_string(&entry.body()));
-        before = id;
-        if body.len() >= FRAME_BYTES {
-            messages.push((ENTRIES, std::mem::take(&mut body)));
-            before = 0;
+        bytes += entry.body().len();
+        some.push(entry.clone());
+        if bytes >= FRAME_BYTES {
+            messages.push((ENTRIES, columns::write(&some)));
+            (some, bytes) = (Vec::new(), 0);
         }
     }
-    if !body.is_empty() {
-        messages.push((ENTRIES, body));
+    if !some.is_empty() {
+        messages.push((ENTRIES, columns::write(&some)));
     }
     messages.push((END, head(UNSIGNED, sorted.len() as u64)));
     messages
@@ -315,16 +313,10 @@ fn meaning(kind: u8, body: &[u8]) -> Result<Meaning, String> {
         }
         DELTA => return Ok(Meaning::Delta(body.to_vec())),
         ENTRIES => {
-            let (mut entries, mut id) = (Vec::new(), 0_u64);
-            while !reader.0.is_empty() {
-                let kind = number(&mut reader)?;
-                id = id.wrapping_add(reader.signed()?.cast_unsigned());
-                let record =
-                    [&[0x83][..], &head(UNSIGNED, kind), &head(UNSIGNED, id), &reader.bytes()?].concat();
-                let entry = Entry::read(&record)?;
-                entries.push((entry.element, entry.version()));
-            }
-            Meaning::Entries(entries)
+            let entries = columns::read(body)?;
+            return Ok(Meaning::Entries(
+                entries.iter().map(|entry| (entry.element, entry.version())).collect(),
+            ));
         }
         END => Meaning::End(number(&mut reader)?),
         CELLS => {

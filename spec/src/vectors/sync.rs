@@ -12,6 +12,7 @@ use super::{DEFAULT, compact};
 use crate::adapter::messages::show;
 use crate::adapter::osmdb::peer::made;
 use crate::adapter::{Params, hex};
+use crate::reference::columns;
 use crate::reference::entry::{Edited, Entry, Origin};
 use crate::reference::sync::{
     self, CELLS, CREDIT, DELTA, END, ENTRIES, Frames, HELLO, Message, READ, STOP, WAIT, frame,
@@ -345,9 +346,18 @@ fn refusals() -> Result<Vec<Told>, String> {
     let mut version = hello.clone();
     version[2] = 2;
     let longer = [&one[..], &[0][..]].concat();
-    let mut tail = one.clone();
-    let last = tail.len() - 1;
-    tail[last] = 0xf6;
+    let of_bodies = |all: &[(&Entry, Vec<u8>)]| {
+        columns::of_bodies(&all.iter().map(|(entry, body)| (entry.element, body.clone())).collect::<Vec<_>>())
+    };
+    let whole = new[0].body();
+    let tail = columns::join(&of_bodies(&[(&new[0], [&whole[..whole.len() - 1], &[0xf6]].concat())]));
+    let twice = columns::join(&of_bodies(&[(&new[0], whole.clone()), (&new[0], whole.clone())]));
+    // A message with one byte more in a column, or another one.
+    let with = |column: usize, bytes: &[u8]| {
+        let mut columns = of_bodies(&[(&new[0], whole.clone())]);
+        columns[column] = bytes.to_vec();
+        columns::join(&columns)
+    };
     Ok(vec![
         (
             "2: a length in a longer form than it needs",
@@ -390,7 +400,7 @@ fn refusals() -> Result<Vec<Told>, String> {
                 frame(DELTA, &[&delta[2..], &[0][..], &500_u64.to_be_bytes(), &[0, 0, 0, 1]].concat()),
             ],
         ),
-        ("5: an entry twice", "an order", then(entries(&[&one[..], &[0, 0][..], &one[4..]].concat()))),
+        ("5: an entry twice", "an order", then(entries(&twice))),
         ("5: elements that fall", "an order", then([entries(&other), entries(&one)].concat())),
         ("5: an END with another count", "a count", then([entries(&both), end(3)].concat())),
         ("5: an entry left out", "a root", then([entries(&one), end(1)].concat())),
@@ -416,6 +426,15 @@ fn refusals() -> Result<Vec<Told>, String> {
             "a turn",
             vec![strange(&[]), frame(CELLS, &sync::cells(1, 1, 1, &[0; 13]))],
         ),
+        ("10: a form that is none", "a message", then(entries(&with(1, &[2])))),
+        ("10: a kind that is none", "a message", then(entries(&with(0, &[4])))),
+        (
+            "10: a number in a longer form than it needs",
+            "a message",
+            then(entries(&with(2, &[0xf4, 0x83, 0]))),
+        ),
+        ("10: something left in a column", "a message", then(entries(&with(18, &[0])))),
+        ("10: a column that ends early", "a message", then(entries(&with(3, &whole[..1])))),
         (
             "9: a question of somebody who is no reader",
             "a turn",

@@ -38,7 +38,9 @@ fn without_end(databases: (Memory, Memory), instead_of: u8, said: (u8, Vec<u8>))
     let mut begun = false;
     lied_to(&databases.0, &databases.1, |kind, body| {
         begun |= kind == instead_of;
-        if begun { vec![said.clone(); 1_000] } else { same(kind, &body) }
+        // Enough to be beyond every limit.
+        let times = if said.1.len() > 1_000 { 10 } else { 1_000 };
+        if begun { vec![said.clone(); times] } else { same(kind, &body) }
     })
 }
 
@@ -101,16 +103,16 @@ fn far_apart() -> (Memory, Memory) {
 fn lists_have_an_end() {
     let (ours, theirs) = far_apart();
     // The other side has fewer leaves: it names them, and does not stop.
-    let piece = [vec![1], vec![7; MAX_MESSAGE_BYTES - 1]].concat();
+    let piece = [vec![1], vec![7; MAX_MESSAGE_BYTES - 4]].concat();
     let error = without_end((copy(&ours), copy(&theirs)), message::LEAVES, (message::LEAVES, piece));
     assert!(matches!(error, Err(SyncError::LongLists { limit: MAX_LISTED_BYTES })), "{error:?}");
     // A list that is cut anywhere, or has a bit too many, is none.
-    let error = lied_to(&theirs, &ours, |kind, body| match kind {
+    let error = lied_to(&copy(&theirs), &ours, |kind, body| match kind {
         message::LIST => same(kind, &body[..body.len() - 1]),
         _ => same(kind, &body),
     });
     assert!(matches!(error, Err(SyncError::Message { kind: message::LIST })), "{error:?}");
-    let error = lied_to(&theirs, &ours, |kind, body| match kind {
+    let error = lied_to(&copy(&theirs), &ours, |kind, body| match kind {
         message::WANT => same(kind, &[&body[..], &[0]].concat()),
         _ => same(kind, &body),
     });
@@ -124,7 +126,7 @@ fn a_bomb_ends_the_session() {
     let mut out = Outgoing::new();
     out.push(message::ENTRIES, &vec![0; MAX_MESSAGE_BYTES + 1], true).unwrap();
     let bomb = out.pop().unwrap();
-    assert!(bomb.len() < 10_000);
+    assert!(bomb.len() < 100_000);
     let mut here = Session::new(&ours, Options::default()).unwrap();
     let mut there = Session::new(&theirs, Options::default()).unwrap();
     let root = ours.root();
@@ -155,21 +157,18 @@ fn absurd_counts_are_refused() {
     // A peer who gained more than there are numbers for, twice: no sum overflows.
     let (ours, theirs) = two();
     edit(&ours, [100]);
+    let inbox = Arc::new(Inbox::in_memory());
     let mut lies = 0;
-    let error = lied_to(&ours, &theirs, |kind, body| match kind {
+    let error = hear(&ours, &theirs, &inbox, |kind, body| match kind {
         message::DONE => {
             lies += 1;
-            same(kind, &message::done(&Cid::of(&[lies]), u64::MAX, 0))
+            let done = |root: &[u8]| (kind, message::done(&Cid::of(root), u64::MAX, 0));
+            vec![done(b"one"), done(b"another")]
         }
         _ => same(kind, &body),
     });
-    assert!(
-        matches!(
-            error,
-            Err(SyncError::NoAgreement { .. } | SyncError::Turn { .. } | SyncError::Silence { .. })
-        ),
-        "{error:?}"
-    );
+    assert!(error.is_err() && lies > 0, "{error:?} after {lies}");
+    ours.verify().unwrap();
 }
 
 #[test]
@@ -204,8 +203,7 @@ fn a_root_with_other_boundaries_is_refused() {
     let tree = snapshot.root().trees.heads;
     let pairs: Vec<_> = tree.range::<_, &[u8]>(theirs.store(), ..).map(Result::unwrap).collect();
     let mut config = tree.config;
-    config.leaf_max /= 2;
-    config.leaf_min /= 2;
+    config.leaf_max = 9_000;
     let other = prolly::Tree::empty(theirs.store(), config).unwrap();
     let edits = pairs.into_iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
     let other = other.edit(theirs.store(), edits).unwrap();
@@ -318,7 +316,7 @@ fn what_a_liar_sent_is_not_kept() {
     assert!(matches!(error, Err(SyncError::Order { .. })), "{error:?}");
     assert_eq!((ours.root(), kept()), (before, 0));
     // One who leaves in the middle after a lie that nobody could notice yet: what it left is kept, and does not
-    // stand in the way for longer than one try.
+    // stand in the way of the next.
     let mut count = 0;
     let error = hear(&ours, &theirs, &inbox, |kind, body| {
         count += u32::from(kind == message::ENTRIES);
@@ -331,9 +329,37 @@ fn what_a_liar_sent_is_not_kept() {
     });
     assert!(matches!(error, Err(SyncError::Cut)), "{error:?}");
     assert_eq!((ours.root(), kept()), (before, 1));
-    let error = hear(&ours, &theirs, &inbox, |kind, body| same(kind, &body));
-    assert!(matches!(error, Err(SyncError::Root { .. } | SyncError::Count { .. })), "{error:?}");
-    assert_eq!((ours.root(), kept()), (before, 0));
+    hear(&ours, &theirs, &inbox, |kind, body| same(kind, &body)).unwrap();
+    assert_eq!((ours.root(), kept()), (theirs.root(), 0));
+}
+
+#[test]
+fn a_part_of_a_root_that_only_begins_like_another_stands_in_nobodys_way() {
+    let theirs = filled(20_000);
+    let ours = Db::in_memory("osm").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let inbox = Arc::new(Inbox::in_dir(dir.path()).unwrap());
+    let before = ours.root();
+    // Somebody announces a root that begins like theirs, sends a part of what they would, and goes.
+    let mut root = *theirs.root().as_bytes();
+    root[31] ^= 1;
+    let mut count = 0;
+    let error = hear(&ours, &theirs, &inbox, |kind, body| {
+        count += u32::from(kind == message::ENTRIES);
+        match (kind, count) {
+            (message::HELLO, _) => match Message::decode(kind, body).unwrap() {
+                Message::Hello(hello) => {
+                    same(kind, &message::Hello { root: Cid::from_hash(root), ..hello }.encode())
+                }
+                other => panic!("{other:?}"),
+            },
+            (message::ENTRIES, 4..) | (message::END, _) => Vec::new(),
+            _ => same(kind, &body),
+        }
+    });
+    assert!(matches!(error, Err(SyncError::Cut)), "{error:?}");
+    assert_eq!((ours.root(), inbox.latest().unwrap().0), (before, Cid::from_hash(root)));
     hear(&ours, &theirs, &inbox, |kind, body| same(kind, &body)).unwrap();
     assert_eq!(ours.root(), theirs.root());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
 }
