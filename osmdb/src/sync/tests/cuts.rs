@@ -53,6 +53,7 @@ fn talk(
 }
 
 #[test]
+#[ignore = "takes minutes"]
 fn a_thousand_cuts_repeat_no_whole_message() {
     let ours = filled(20_000);
     let empty = || Db::in_memory("osm").unwrap();
