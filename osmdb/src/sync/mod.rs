@@ -51,11 +51,13 @@ mod holdings;
 mod inbox;
 mod limits;
 mod message;
+mod options;
 mod reading;
 mod receiving;
 mod sending;
 mod session;
 mod sketch;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -70,8 +72,10 @@ pub use self::limits::{
     MAX_READ_MISSING, MAX_READ_PAGES, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE, MAX_WAITS, PROTOCOL,
 };
 pub(crate) use self::message::ENTRIES;
+pub use self::options::Options;
 pub(crate) use self::receiving::Receiving;
 pub(crate) use self::sending::Sending;
+pub use self::session::Session;
 pub(crate) use self::session::tag;
-pub use self::session::{Options, Session, Summary, Way};
+pub use self::summary::{Summary, Way};
 pub(crate) use self::wire::{Incoming, Outgoing};

@@ -12,19 +12,19 @@ use super::bases::Bases;
 use super::bulk::Pieces;
 use super::clock::Clock;
 use super::error::SyncError;
-use super::inbox::Inbox;
 use super::limits::{
-    CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, MAX_LISTED_BYTES, MAX_QUESTIONS, MAX_READER_SILENCE,
-    MAX_ROUNDS, MAX_SILENCE, MAX_WAITS,
+    CREDIT_BYTES, FRAME_BYTES, MAX_LISTED_BYTES, MAX_QUESTIONS, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE,
+    MAX_WAITS,
 };
 use super::message::{self, Cursor, Hello, Message, Part, Phase, short};
+use super::options::Options;
 use super::reading::{Answer, Wanted};
 use super::receiving::Receiving;
 use super::sending::Sending;
+use super::summary::{Summary, Way};
 use super::walk::{Found, Walk};
 use super::wire::{Incoming, Outgoing};
-use crate::db::{Db, Everyone, Policy, Received, Refused, Snapshot};
-use crate::model::ElementId;
+use crate::db::{Db, Received, Snapshot};
 use crate::root::Root;
 
 /// A peer takes in about so many entries a second, on a slow machine.
@@ -32,103 +32,6 @@ const ENTRIES_PER_SECOND: u64 = 5_000;
 
 /// Nobody asks for more patience than this.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How a session is to go.
-///
-/// ```
-/// use std::sync::Arc;
-/// use osmdb::sync::{Inbox, Options};
-/// use osmdb::{Authors, Everyone};
-/// let options = Options { policy: Arc::new(Authors::default()), ..Options::default() };
-/// assert!(options.inbox.is_none());
-/// let inbox = Some(Arc::new(Inbox::in_memory()));
-/// # let _: Options =
-/// Options { policy: Arc::new(Everyone), inbox, most_bytes: 1 << 30 };
-/// ```
-#[derive(Clone)]
-pub struct Options {
-    /// What is taken in.
-    pub policy: Arc<dyn Policy + Send + Sync>,
-    /// Keeps what came of a stream that was cut. Without one, a cut stream begins anew.
-    pub inbox: Option<Arc<Inbox>>,
-    /// No more bytes of entries are taken in than this, before compression.
-    pub most_bytes: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { policy: Arc::new(Everyone), inbox: None, most_bytes: DEFAULT_MOST_BYTES }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("inbox", &self.inbox).finish_non_exhaustive()
-    }
-}
-
-/// How the difference was found.
-///
-/// ```
-/// use osmdb::sync::{Options, Session, Way};
-/// let (ours, theirs) = (osmdb::Db::in_memory("osm")?, osmdb::Db::in_memory("osm")?);
-/// let mut here = Session::new(&ours, Options::default())?;
-/// let mut there = Session::new(&theirs, Options::default())?;
-/// while let Some(bytes) = there.send()? {
-///     here.receive(&bytes)?;
-/// }
-/// assert_eq!(here.summary().way, Some(Way::Equal));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// There was none.
-    Equal,
-    /// Both counted from roots that both had.
-    Delta,
-    /// By comparing leaves and entries.
-    Walk,
-}
-
-/// What came of a session.
-///
-/// ```
-/// # use osmdb::sync::{Options, Session};
-/// let db = osmdb::Db::in_memory("osm")?;
-/// let session = Session::new(&db, Options::default())?;
-/// let summary = session.summary();
-/// assert_eq!((summary.gained, summary.sent, summary.root), (0, 0, db.root()));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
-    /// How the difference was found, once that is known.
-    pub way: Option<Way>,
-    /// The root from which the peer's entries were counted.
-    pub base: Option<Cid>,
-    /// How many entries came from the peer that were not here.
-    pub gained: u64,
-    /// How many the peer says it gained.
-    pub given: u64,
-    /// How many entries came.
-    pub received: u64,
-    /// How many were sent.
-    pub sent: u64,
-    /// The elements that have become forks here, in order.
-    pub forked: Vec<ElementId>,
-    /// What was not taken in.
-    pub refused: Vec<Refused>,
-    /// How many bytes came.
-    pub bytes_in: u64,
-    /// How many were sent.
-    pub bytes_out: u64,
-    /// How often both sides waited for each other: a round trip is two times.
-    pub crossings: u32,
-    /// The root here, afterwards.
-    pub root: Cid,
-    /// The peer's root, as it said last.
-    pub their_root: Option<Cid>,
-}
 
 /// One exchange with a peer, over any two-way stream of bytes. See the [module](super).
 ///
