@@ -34,7 +34,7 @@ use crate::sync::{
 };
 
 /// Replaces the first message of a kind and all behind it by one message, again and again.
-fn without_end(databases: (Memory, Memory), instead_of: u8, said: (u8, Vec<u8>)) -> Result<(), SyncError> {
+fn without_end(databases: &(Memory, Memory), instead_of: u8, said: &(u8, Vec<u8>)) -> Result<(), SyncError> {
     let mut begun = false;
     lied_to(&databases.0, &databases.1, |kind, body| {
         begun |= kind == instead_of;
@@ -47,24 +47,24 @@ fn without_end(databases: (Memory, Memory), instead_of: u8, said: (u8, Vec<u8>))
 #[test]
 fn streams_of_nothing_are_refused() {
     // Messages of entries without entries.
-    let error = without_end(two(), message::ENTRIES, (message::ENTRIES, Vec::new()));
+    let error = without_end(&two(), message::ENTRIES, &(message::ENTRIES, Vec::new()));
     assert!(matches!(error, Err(SyncError::Message { kind: message::ENTRIES })), "{error:?}");
     // Cells that are none.
     let none = message::cells(Phase::Leaves, 100, 0, &[]);
-    let error = without_end(strangers(), message::CELLS, (message::CELLS, none));
+    let error = without_end(&strangers(), message::CELLS, &(message::CELLS, none));
     assert!(matches!(error, Err(SyncError::Turn { kind: message::CELLS })), "{error:?}");
     // Pieces of a list of which always more follows.
     for kind in [message::LEAVES, message::WANT, message::LIST] {
-        let error = without_end(strangers(), message::CELLS, (kind, vec![1]));
+        let error = without_end(&strangers(), message::CELLS, &(kind, vec![1]));
         assert!(matches!(error, Err(SyncError::Message { kind: found }) if found == kind), "{error:?}");
     }
     // Credit that was not used, or none.
     for bytes in [0, 1, CREDIT_BYTES, u64::MAX] {
-        let error = without_end(two(), message::ENTRIES, (message::CREDIT, message::number(bytes)));
+        let error = without_end(&two(), message::ENTRIES, &(message::CREDIT, message::number(bytes)));
         assert!(matches!(error, Err(SyncError::Turn { kind: message::CREDIT })), "{error:?}");
     }
     // Patience, again and again.
-    let error = without_end(two(), message::ENTRIES, (message::WAIT, message::number(u64::MAX)));
+    let error = without_end(&two(), message::ENTRIES, &(message::WAIT, message::number(u64::MAX)));
     assert!(matches!(error, Err(SyncError::Turn { kind: message::WAIT })), "{error:?}");
 }
 
@@ -105,7 +105,7 @@ fn lists_have_an_end() {
     let (ours, theirs) = far_apart();
     // The other side has fewer leaves: it names them, and does not stop.
     let piece = [vec![1], vec![7; MAX_MESSAGE_BYTES - 4]].concat();
-    let error = without_end((copy(&ours), copy(&theirs)), message::LEAVES, (message::LEAVES, piece));
+    let error = without_end(&(copy(&ours), copy(&theirs)), message::LEAVES, &(message::LEAVES, piece));
     assert!(matches!(error, Err(SyncError::LongLists { limit: MAX_LISTED_BYTES })), "{error:?}");
     // A list that is cut anywhere, or has a bit too many, is none.
     let error = lied_to(&copy(&theirs), &ours, |kind, body| match kind {

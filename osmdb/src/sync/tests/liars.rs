@@ -226,10 +226,12 @@ fn a_tree_that_is_none() {
         let origin = PeerOrigin::new("peer", near);
         let remote = Remote::open_with(&options, vec![origin], MemoryStore::new()).await.unwrap();
         let error = remote.get(crate::model::ElementId::node(3)).await.unwrap_err();
-        let is_damaged = |error: &RemoteError| match error {
-            RemoteError::Read(crate::Error::Tree(prolly::Error::Page { .. })) => true,
-            RemoteError::Origin { source: OriginError::Peer(SyncError::Refused { .. }), .. } => true,
-            _ => false,
+        let is_damaged = |error: &RemoteError| {
+            matches!(
+                error,
+                RemoteError::Read(crate::Error::Tree(prolly::Error::Page { .. }))
+                    | RemoteError::Origin { source: OriginError::Peer(SyncError::Refused { .. }), .. }
+            )
         };
         assert!(is_damaged(&error), "{error:?}");
     });
