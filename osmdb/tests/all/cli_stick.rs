@@ -16,7 +16,9 @@ use crate::program::{MAP, Place, Ran};
 fn many(nodes: u64, salt: u64) -> String {
     let mut text = String::from("<osm version='0.6'>");
     for n in 0..nodes {
-        let random = (n + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        // Numbers that follow from one another, even far apart, would take no room.
+        let mixed = (n + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let random = (mixed ^ (mixed >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20;
         let (lat, lon) = (random % 800_000_000, random / 7 % 900_000_000);
         let id = salt * 1_000_000 + n + 100;
         write!(
