@@ -53,8 +53,17 @@ fn talk(
 }
 
 #[test]
-#[ignore = "takes minutes"]
+fn cuts_repeat_no_whole_message() {
+    cut_again_and_again(100);
+}
+
+#[test]
+#[ignore = "takes a minute"]
 fn a_thousand_cuts_repeat_no_whole_message() {
+    cut_again_and_again(1_000);
+}
+
+fn cut_again_and_again(at_least: u64) {
     let ours = filled(20_000);
     let empty = || Db::in_memory("osm").unwrap();
     let whole = talk(&ours, &empty(), &Arc::new(Inbox::in_memory()), u64::MAX);
@@ -63,7 +72,7 @@ fn a_thousand_cuts_repeat_no_whole_message() {
     let repeated = 3 * FRAME_BYTES as u64 / 4;
     let mut numbers = Numbers(11);
     let (mut cuts, mut runs) = (0_u64, 0);
-    while cuts < 1_000 {
+    while cuts < at_least {
         let (theirs, inbox) = (empty(), Arc::new(Inbox::in_memory()));
         let (mut bytes, mut entries, mut tries) = (0, 0, 0);
         loop {
@@ -91,5 +100,5 @@ fn a_thousand_cuts_repeat_no_whole_message() {
         );
         runs += 1;
     }
-    assert!(runs > 3, "{cuts} cuts in {runs} runs");
+    assert!(runs > 1, "{cuts} cuts in {runs} runs");
 }

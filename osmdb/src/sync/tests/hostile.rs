@@ -17,17 +17,18 @@ use crate::sync::{MAX_MESSAGE_TIME, MAX_SILENCE, Options, Session, SyncError};
 pub(super) type Memory = Db<MemoryStore>;
 
 /// Lets two databases talk, with somebody between them who may change what goes to the left one: each
-/// message becomes any number of others. Returns how the left one's session ends.
-pub(super) fn lied_to(
+/// message becomes any number of others. Returns how the left one's session ends. Where nothing more comes,
+/// it is given up.
+pub(super) fn hear(
     ours: &Memory,
     theirs: &Memory,
+    options: Options,
     mut lie: impl FnMut(u8, Bytes) -> Vec<(u8, Vec<u8>)>,
 ) -> Result<(), SyncError> {
-    let root = ours.root();
-    let mut here = Session::new(ours, Options { most_bytes: 1 << 20, ..Options::default() })?;
+    let mut here = Session::new(ours, options)?;
     let mut there = Session::new(theirs, Options::default())?;
     let (mut heard, mut told) = (Incoming::new(), Outgoing::new());
-    let end = loop {
+    loop {
         let mut quiet = true;
         while let Some(bytes) = there.send()? {
             quiet = false;
@@ -38,45 +39,35 @@ pub(super) fn lied_to(
                 }
             }
         }
-        let mut result = Ok(());
         while let Some(bytes) = told.pop() {
-            result = here.receive(&bytes);
-            if result.is_err() {
-                break;
-            }
+            here.receive(&bytes)?;
         }
-        if result.is_err() {
-            break result;
+        while let Some(bytes) = here.send()? {
+            quiet = false;
+            // Whom the lie is about does not complain.
+            let _ = there.receive(&bytes);
         }
-        loop {
-            match here.send() {
-                Ok(Some(bytes)) => {
-                    quiet = false;
-                    // Whom the lie is about does not complain.
-                    let _ = there.receive(&bytes);
-                }
-                Ok(None) => break,
-                Err(error) => result = Err(error),
-            }
-            if result.is_err() {
-                break;
-            }
-        }
-        if result.is_err() || here.is_finished() {
-            break result;
+        if here.is_finished() {
+            return Ok(());
         }
         if quiet {
-            // Nothing more comes: the left one gets tired of it.
             here.tick(Duration::ZERO)?;
-            break here.tick(MAX_SILENCE * 1_000_000);
+            here.tick(MAX_SILENCE * 1_000_000)?;
         }
-    };
+    }
+}
+
+/// As [`hear`], where the database must stay as it was, and take in an honest peer afterwards.
+pub(super) fn lied_to(
+    ours: &Memory,
+    theirs: &Memory,
+    lie: impl FnMut(u8, Bytes) -> Vec<(u8, Vec<u8>)>,
+) -> Result<(), SyncError> {
+    let root = ours.root();
+    let end = hear(ours, theirs, Options { most_bytes: 1 << 20, ..Options::default() }, lie);
     assert_eq!(ours.root(), root, "the database stays as it was");
     ours.verify().unwrap();
-    // An honest peer is taken in afterwards.
-    let honest = copy(theirs);
-    drop(here);
-    agree(ours, &honest);
+    agree(ours, &copy(theirs));
     end
 }
 
