@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 
 use super::app::App;
 use super::error::ApiError;
-use crate::model::{ElementId, Kind, MAX_ID};
+use crate::model::{BBox, BBoxError, ElementId, Kind, MAX_ID};
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,18 @@ impl Ask {
         matches!(self.parameter(name), Some("true" | "1"))
     }
 
+    /// Returns the box that a parameter holds, as the API wants it: within the globe, and not beyond the
+    /// antimeridian.
+    pub(crate) fn bbox(&self) -> Result<BBox, ApiError> {
+        let missing = "The parameter bbox is required, and must be of the form min_lon,min_lat,max_lon,max_lat.";
+        let text = self.parameter("bbox").ok_or_else(|| ApiError::bad_request(missing))?;
+        bbox(text).map_err(|error| match error {
+            BBoxError::Syntax(_) => ApiError::bad_request(missing),
+            BBoxError::OffGlobe(_) => ApiError::bad_request(OFF_GLOBE),
+            BBoxError::Inverted { .. } => ApiError::bad_request(LATITUDES),
+        })?
+    }
+
     /// Says which form the answer is to have: that of the path's end, else that which `Accept` likes best.
     pub(crate) fn form(&self) -> Result<Form, ApiError> {
         if let Some(form) = self.suffix {
@@ -108,6 +120,22 @@ impl Ask {
         let accept = self.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         accept.map_or(Ok(Form::Xml), accepted)
     }
+}
+
+const OFF_GLOBE: &str = "The latitudes must be between -90 and 90, longitudes between -180 and 180 and the minima \
+                         must be less than the maxima.";
+const LATITUDES: &str = "The minimum latitude must be less than the maximum latitude, but it wasn't";
+const LONGITUDES: &str = "The minimum longitude must be less than the maximum longitude, but it wasn't";
+
+fn bbox(text: &str) -> Result<Result<BBox, ApiError>, BBoxError> {
+    let bbox: BBox = text.parse()?;
+    Ok(if bbox.crosses_antimeridian() { Err(ApiError::bad_request(LONGITUDES)) } else { Ok(bbox) })
+}
+
+/// Returns the area of a box that does not cross the antimeridian, in square units of 10⁻⁷ degree.
+pub(crate) fn area(bbox: BBox) -> u64 {
+    let (low, high) = (bbox.south_west(), bbox.north_east());
+    u64::from(high.lat().abs_diff(low.lat())) * u64::from(high.lon().abs_diff(low.lon()))
 }
 
 /// Reads an `Accept` header: of several that are liked equally, the first. What cannot be read means XML.

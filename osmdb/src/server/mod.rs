@@ -36,9 +36,15 @@ mod about;
 mod answer;
 mod app;
 mod ask;
+mod elements;
 mod error;
 mod limits;
 mod listen;
+mod local;
+mod map;
+mod send;
+mod view;
+mod write;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -49,7 +55,6 @@ use tokio::net::TcpListener;
 pub use self::app::ServerOptions;
 pub use self::limits::Limits;
 pub(crate) use app::App;
-pub(crate) use ask::Ask;
 pub(crate) use error::ApiError;
 
 use crate::db::Db;
@@ -85,6 +90,8 @@ pub async fn serve(
 fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(about::routes())
+        .merge(elements::routes())
+        .merge(map::routes())
         .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 }
