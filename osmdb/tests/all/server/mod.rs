@@ -1,6 +1,7 @@
 //! The server, over real HTTP on the loopback.
 
 mod client;
+mod people;
 mod reading;
 mod uploads;
 
