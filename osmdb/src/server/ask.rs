@@ -93,7 +93,7 @@ impl Ask {
 
     /// Returns a number of the path.
     pub(crate) fn number(&self, at: usize) -> Result<u64, ApiError> {
-        self.segment(at).parse().map_err(|_| ApiError::not_found())
+        digits(self.segment(at)).ok_or_else(ApiError::not_found)
     }
 
     /// Returns the element that the path `/api/0.6/KIND/ID` names.
@@ -139,6 +139,11 @@ impl Ask {
         let accept = self.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         accept.map_or(Ok(Form::Xml), accepted)
     }
+}
+
+/// Reads a number that is digits alone.
+pub(crate) fn digits(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 const OFF_GLOBE: &str = "The latitudes must be between -90 and 90, longitudes between -180 and 180 and the minima \

@@ -11,7 +11,7 @@ use axum::routing::get;
 use prolly::PageSource;
 
 use super::app::App;
-use super::ask::Ask;
+use super::ask::{Ask, digits};
 use super::error::ApiError;
 use super::view::{View, shown};
 use super::write::Elements;
@@ -265,9 +265,9 @@ async fn several(State(app): State<Arc<App>>, ask: Ask) -> Result<Response<Body>
 /// Reads `12` or `12v3`.
 fn id_and_version(text: &str) -> Option<(u64, Option<u64>)> {
     let (id, version) = match text.trim().split_once('v') {
-        Some((id, version)) => (id, Some(version.parse().ok()?)),
+        Some((id, version)) => (id, Some(digits(version)?)),
         None => (text.trim(), None),
     };
-    let id = id.parse().ok().filter(|id| (1..=MAX_ID).contains(id))?;
+    let id = digits(id).filter(|id| (1..=MAX_ID).contains(id))?;
     Some((id, version))
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 ///
 /// ```
 /// use osmdb::server::Limits;
-/// let limits = Limits { map_nodes: 1_000, ..Limits::default() };
+/// let mut limits = Limits::default();
+/// limits.map_nodes = 1_000;
 /// assert_eq!(limits.changeset_elements, 10_000);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +32,10 @@ pub struct Limits {
     pub at_work: usize,
     /// So many connections are open; further ones wait until one has ended.
     pub connections: usize,
-    /// A client that neither sends nor takes a byte for so long, though it is its turn, is dropped.
+    /// A client that neither sends nor takes a byte for so long, though it is its turn, is dropped. A whole body
+    /// takes twenty times as long at most.
     pub silence: Duration,
-    /// The head of a request takes so long at most, and the whole of it ten times as long.
+    /// The head of a request takes so long at most, and so long a connection is kept for the next one.
     pub head: Duration,
     /// When the server is told to stop, it waits so long for those that it is answering.
     pub farewell: Duration,

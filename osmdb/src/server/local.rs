@@ -134,25 +134,29 @@ impl Local {
         users.into_iter().find(|author| self.user_name(*author) == name)
     }
 
-    /// Makes the numbers durable that were given since the last time.
+    /// Makes the numbers durable that were given since the last time. Others go on meanwhile; who was told one of
+    /// these numbers too, writes it once more rather than trust that it will be written.
     pub(crate) fn save(&self) -> Result<(), Error> {
-        let mut tables = self.tables();
-        if tables.changesets.new.is_empty() && tables.users.new.is_empty() {
-            return Ok(());
-        }
-        let Tables { changesets, users, .. } = &mut *tables;
+        let tables = self.tables();
+        let (changesets, users) = (tables.changesets.new.clone(), tables.users.new.clone());
         let key = |prefix: &[u8], number: u64| [prefix, &number.to_be_bytes()[..]].concat();
-        let ids = changesets.new.iter().filter_map(|number| {
-            let id = changesets.meant.get(number)?;
+        let ids = changesets.iter().filter_map(|number| {
+            let id = tables.changesets.meant.get(number)?;
             Some((key(CHANGESETS, *number), Some(id.to_be_bytes().to_vec())))
         });
-        let authors = users.new.iter().filter_map(|number| {
-            let author = users.meant.get(number)?;
+        let authors = users.iter().filter_map(|number| {
+            let author = tables.users.meant.get(number)?;
             Some((key(USERS, *number), Some(author.as_bytes().to_vec())))
         });
-        self.db.note(ids.chain(authors).collect())?;
-        changesets.new.clear();
-        users.new.clear();
+        let notes: Vec<_> = ids.chain(authors).collect();
+        drop(tables);
+        if notes.is_empty() {
+            return Ok(());
+        }
+        self.db.note(notes)?;
+        let mut tables = self.tables();
+        tables.changesets.new.retain(|number| !changesets.contains(number));
+        tables.users.new.retain(|number| !users.contains(number));
         Ok(())
     }
 

@@ -40,7 +40,7 @@ pub const MAX_TOKEN_NAME_BYTES: usize = 255;
 /// let tokens = Tokens::read(dir.path())?;
 /// assert_eq!(tokens.holder(&secret), Some("Amina"));
 /// assert_eq!(tokens.holder("a guess"), None);
-/// # Ok::<(), osmdb::server::TokenError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tokens(Vec<Token>);
@@ -130,7 +130,7 @@ impl Tokens {
     /// Tokens::update(dir.path(), |tokens| tokens.add("Amina"))??;
     /// assert!(Tokens::update(dir.path(), |tokens| tokens.remove("Amina"))?);
     /// assert_eq!(Tokens::read(dir.path())?, Tokens::default());
-    /// # Ok::<(), osmdb::server::TokenError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

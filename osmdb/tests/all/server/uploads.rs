@@ -497,6 +497,32 @@ fn shows(server: &Server, version: &str) -> bool {
 }
 
 #[test]
+fn uploads_at_the_same_time_take_turns() {
+    let server = Server::of(MAP);
+    let changesets: Vec<u64> = (0..4).map(|_| open(&server)).collect();
+    let before = server.db.counts().nodes;
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let edit = |changeset: u64| {
+            let server = &server;
+            move || {
+                for _ in 0..3 {
+                    let create = "<create><node id='-1' changeset='CS' lat='1' lon='1'/></create>";
+                    upload(server, changeset, create, "").good();
+                }
+                let modify = "<modify><node id='3' version='4' changeset='CS' lat='2' lon='2'/></modify>";
+                upload(server, changeset, modify, "").status
+            }
+        };
+        let threads: Vec<_> = changesets.iter().map(|changeset| scope.spawn(edit(*changeset))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(server.db.counts().nodes, before + 12);
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 3, "{statuses:?}");
+    assert_eq!(server.db.counts().forks, 0);
+}
+
+#[test]
 fn one_element_at_a_time() {
     let server = Server::of(MAP);
     let changeset = open(&server);
