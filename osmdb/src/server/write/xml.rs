@@ -123,6 +123,13 @@ impl<'a> Tag<'a> {
     /// Adds an attribute of any text.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
+        // Nearly all texts are plain; what begins with the last byte here may be no character of XML.
+        let is_plain = |byte: u8| !matches!(byte, ..b' ' | b'<' | b'>' | b'&' | b'\'' | b'"' | 0xef);
+        if value.bytes().all(is_plain) {
+            self.0.push_str(value);
+            self.0.push('"');
+            return;
+        }
         let start = self.0.len();
         self.0.push_str(&Attribute::from((name, value)).value);
         // What files hold may be more than XML can: a reader would refuse the whole document.
@@ -136,5 +143,31 @@ impl<'a> Tag<'a> {
 
     pub(crate) fn end(self, end: &str) {
         self.0.push_str(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use quick_xml::events::attributes::Attribute;
+
+    use super::Tag;
+
+    fn written(value: &str) -> String {
+        let mut out = String::new();
+        Tag::begin(&mut out, "", "a").text("v", value);
+        out.strip_prefix("<a v=\"").unwrap().strip_suffix('"').unwrap().to_owned()
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_escaped_as_the_library_does(value in "[ -~é\u{f000}\u{ffef}\u{10000}\t\n\r]*") {
+            prop_assert_eq!(written(&value), &*Attribute::from(("v", value.as_str())).value);
+        }
+    }
+
+    #[test]
+    fn what_xml_has_not_is_replaced() {
+        assert_eq!(written("a\u{1}<\u{ffff}\u{fffe}\u{fffd}é"), "a\u{fffd}&lt;\u{fffd}\u{fffd}\u{fffd}é");
     }
 }
