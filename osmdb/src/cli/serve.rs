@@ -1,4 +1,4 @@
-//! `serve`: answering peers.
+//! `serve`: answering peers, or editors.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,29 +12,31 @@ use super::database::{self, Directory};
 use super::failure::Failure;
 use super::keeping::now;
 use super::output::{Out, counted, note, plain, size};
-use super::{json, sync};
+use super::{json, sync, web};
 
-/// How peers are answered.
+/// Who is answered, and how.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// The directory of the database [default: that of --db]
     dir: Option<PathBuf>,
     #[command(flatten)]
     how: How,
+    #[command(flatten)]
+    web: web::WebArgs,
     /// Where peers may call: a number of this machine and a port. 0.0.0.0:5001 is everywhere
-    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN, conflicts_with = "stdio")]
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN, requires = "sync")]
     listen: SocketAddr,
     /// Who may come: those whom `osmdb peers` lists, or anyone [default: known, and anyone if only programs of this
     /// machine can call]
-    #[arg(long, value_name = "WHO", conflicts_with = "stdio")]
+    #[arg(long, value_name = "WHO", requires = "sync")]
     allow: Option<Allow>,
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), net::DEFAULT_PORT);
 
-/// One of these.
+/// One of these, or neither: then editors are answered.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct How {
     /// Answer whoever started the program, over the standard input and output, and end
     #[arg(long)]
@@ -45,18 +47,21 @@ struct How {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Allow {
+pub(super) enum Allow {
     Known,
     Anyone,
 }
 
 pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
     let dir = args.dir.as_deref().map_or_else(|| dir.other(&dir.path), |other| dir.other(other));
+    if !args.how.stdio && !args.how.sync {
+        return web::serve(&dir, &args.web);
+    }
     let db = database::existing(&dir)?;
     let dir = dir.path.as_path();
     let runtime = sync::runtime()?;
-    let options = sync::options(dir)?;
     let served = if args.how.stdio {
+        let options = sync::options(dir)?;
         let session = async { net::sync_over(&db, Stdio::new(), options, |_| ()).await };
         runtime.block_on(session).map(drop).map_err(|error| Failure::peer("the peer", error))
     } else {
@@ -64,25 +69,9 @@ pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
         let failed = |source| Failure::Listen { address: args.listen, source };
         let listener = listening.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let allow = match args.allow {
-            Some(allow) => allow,
-            None if args.listen.ip().is_loopback() => Allow::Anyone,
-            None => Allow::Known,
-        };
         let fingerprint = Identity::of(&db)?.fingerprint();
         say(&format!("listening at tcp://{address}, fingerprint {fingerprint}"))?;
-        let admit: Admit = {
-            let dir = dir.to_owned();
-            // Read anew for every visitor: somebody may have been let in or forgotten meanwhile.
-            Arc::new(move |key| {
-                allow == Allow::Anyone || Peers::read(&dir).is_ok_and(|peers| peers.knows(key))
-            })
-        };
-        let report = {
-            let dir = dir.to_owned();
-            Arc::new(move |visit: &Visit| report(&dir, visit))
-        };
-        let options = ServeOptions { sync: options, admit, report };
+        let options = visitors(dir, args.allow, args.listen.ip())?;
         let serving = net::serve(Arc::new(db), listener, options, std::future::pending());
         runtime.block_on(serving).map_err(|error| Failure::Net(Box::new(error)))
     };
@@ -91,8 +80,27 @@ pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
     served
 }
 
+/// Says how peers are answered who call at an address of this machine.
+pub(super) fn visitors(dir: &Path, allow: Option<Allow>, at: IpAddr) -> Result<ServeOptions, Failure> {
+    let allow = match allow {
+        Some(allow) => allow,
+        None if at.is_loopback() => Allow::Anyone,
+        None => Allow::Known,
+    };
+    let admit: Admit = {
+        let dir = dir.to_owned();
+        // Read anew for every visitor: somebody may have been let in or forgotten meanwhile.
+        Arc::new(move |key| allow == Allow::Anyone || Peers::read(&dir).is_ok_and(|peers| peers.knows(key)))
+    };
+    let reporting = {
+        let dir = dir.to_owned();
+        Arc::new(move |visit: &Visit| report(&dir, visit))
+    };
+    Ok(ServeOptions { sync: sync::options(dir)?, admit, report: reporting })
+}
+
 /// Prints one line at once.
-fn say(line: &str) -> Result<(), Failure> {
+pub(super) fn say(line: &str) -> Result<(), Failure> {
     let mut out = Out::new();
     out.line(line)?;
     out.finish()

@@ -148,7 +148,7 @@ impl<S: PageSource> Snapshot<S> {
         Ok(Some(ChangesetInfo { id, tags, opened, closed: closed.map(|closed| closed.at), bbox, versions }))
     }
 
-    fn changeset_payload(&self, id: u64) -> Result<Option<(Tags, Option<Closed>)>, Error> {
+    pub(super) fn changeset_payload(&self, id: u64) -> Result<Option<(Tags, Option<Closed>)>, Error> {
         let Some(value) = self.root().trees.heads.get(self.source(), &keys::element(element(id)))? else {
             return Ok(None);
         };
@@ -166,13 +166,13 @@ impl<S: PageSource> Snapshot<S> {
     }
 
     /// Counts them, without a look at each.
-    fn count_changes(&self, id: u64) -> Result<u64, Error> {
+    pub(super) fn count_changes(&self, id: u64) -> Result<u64, Error> {
         let range = KeyRange::prefix(&keys::changes(id));
         Ok(self.root().trees.changes.count_range(self.source(), &range)?)
     }
 
     /// Returns the box of what the versions of a changeset touch, before and after, and how many there are.
-    fn touched(&self, id: u64) -> Result<(Option<BBox>, u64), Error> {
+    pub(super) fn touched(&self, id: u64) -> Result<(Option<BBox>, u64), Error> {
         let changed = self.changed_in(id)?;
         let own: BTreeSet<Version> = changed.iter().map(|(_, version)| *version).collect();
         let elements: BTreeSet<ElementId> = changed.iter().map(|(element, _)| *element).collect();

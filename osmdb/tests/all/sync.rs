@@ -284,7 +284,7 @@ fn what_cannot_be_asked_for() {
     place.run(["sync", "./osm.db"]).refused(2);
     let sentence = place.run(["sync", "wss://hilltop"]).refused(2);
     assert!(sentence.contains("`wss://hilltop` is no peer: expected tcp://HOST:PORT"), "{sentence}");
-    place.run(["serve"]).refused(2);
+    place.run(["serve", "--listen", "127.0.0.1:0"]).refused(2);
     place.run(["serve", "--sync", "--stdio"]).refused(2);
     place.run(["sync"]).refused(2);
     let sentence = place.run(["serve", "--sync", "nowhere"]).refused(1);
