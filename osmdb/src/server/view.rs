@@ -88,6 +88,14 @@ impl View {
                 view.hash = view.hash.filter(|_| many.is_some());
             }
         }
+        // JOSM reads no history in which a version lacks these, and extracts leave them out: 0, as planet files have
+        // it, says that nobody knows.
+        for (_, view) in &mut views {
+            if let Origin::Imported(meta) = &mut view.entry.origin {
+                meta.changeset.get_or_insert(0);
+                meta.timestamp.get_or_insert(0);
+            }
+        }
         Ok(views.into_iter().map(|(_, view)| view).collect())
     }
 }
