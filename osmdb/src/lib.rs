@@ -36,6 +36,7 @@ mod pack;
 mod remote;
 mod root;
 pub mod sync;
+pub mod tile;
 mod timestamp;
 mod views;
 
