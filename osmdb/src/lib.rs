@@ -35,6 +35,9 @@ pub mod net;
 mod pack;
 mod remote;
 mod root;
+#[cfg(feature = "server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server")))]
+pub mod server;
 pub mod sync;
 pub mod tile;
 mod timestamp;

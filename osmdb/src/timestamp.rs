@@ -109,6 +109,22 @@ pub fn show_timestamp(seconds: i64) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
 }
 
+/// Writes seconds since 1970 as HTTP does, such as `Tue, 01 Jan 2013 00:00:00 GMT`; `None` as for
+/// [`show_timestamp`].
+#[cfg(feature = "server")]
+pub(crate) fn http_date(seconds: i64) -> Option<String> {
+    // The first day of 1970 was a Thursday.
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let shown = show_timestamp(seconds)?;
+    let since = seconds.div_euclid(SECONDS_PER_DAY);
+    let weekday = DAYS.get(usize::try_from(since.rem_euclid(7)).ok()?)?;
+    let (year, month, day) = date(since);
+    let month = MONTHS.get(usize::try_from(month - 1).ok()?)?;
+    Some(format!("{weekday}, {day:02} {month} {year:04} {} GMT", shown.get(11..19)?))
+}
+
 /// Returns the day of the Gregorian calendar. Years are counted from March, so that the day that leap
 /// years add is the last one: then the months before it have fixed lengths.
 fn date(days_since_1970: i64) -> (i64, i64, i64) {
@@ -148,6 +164,19 @@ mod tests {
             [MIN_TIME - 1, MAX_TIME + 1, i64::MIN, i64::MAX].map(show_timestamp),
             [None, None, None, None]
         );
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn times_are_shown_as_http_does() {
+        for (seconds, date) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_827_696, "Tue, 29 Feb 2000 12:34:56 GMT"),
+            (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
+        ] {
+            assert_eq!(super::http_date(seconds).as_deref(), Some(date));
+        }
     }
 
     #[test]

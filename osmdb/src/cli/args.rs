@@ -314,13 +314,17 @@ pub(super) enum Verb {
     /// They are checked as what comes from a peer is. Nothing is written beside the database, which is created if absent.
     #[command(after_help = "Example:\n  osmdb take valley.osmb news.osmb")]
     Take(bundle::TakeArgs),
-    /// Answer peers who sync with this database
+    /// Answer editors such as JOSM and iD over HTTP, or peers who sync with this database
+    ///
+    /// Without --sync and --stdio, answers what the OSM API 0.6 does, until Ctrl-C: what has begun by then is
+    /// finished.
     ///
     /// With --sync, prints where it listens and the fingerprint of this database, and a line for every visit.
     /// Everything that crosses the network is encrypted, and both sides prove their keys. Who is not known is
     /// refused unless only programs of this machine can call, or --allow says otherwise. Nobody else can open
     /// the database meanwhile; `osmdb peers` works.
     #[command(after_help = "Examples:\n  \
+        osmdb serve                                                the API is at http://127.0.0.1:5000/api\n  \
         osmdb serve --sync --listen 0.0.0.0:5001\n  \
         osmdb peers accept 28142-39391-20653-19938 Riverside       in another window\n  \
         ssh hilltop osmdb serve --stdio /srv/osm.db                what `osmdb sync ssh://…` runs")]

@@ -53,6 +53,15 @@ pub(super) enum Failure {
     Inbox(Box<SyncError>),
     #[error("cannot listen at {address}: {source}; name another with --listen")]
     Listen { address: SocketAddr, source: io::Error },
+    #[cfg(feature = "server")]
+    #[error("cannot listen at {address}: {source}; name another with --port and --bind")]
+    ListenWeb { address: SocketAddr, source: io::Error },
+    #[cfg(not(feature = "server"))]
+    #[error(
+        "this program was built without the server for editors: install it with --features server, or serve peers \
+         with --sync"
+    )]
+    NoServer,
     #[error("the threads of connections could not be started: {0}")]
     Runtime(io::Error),
     #[error("{}{}", .0, advice(.0))]

@@ -32,6 +32,7 @@ mod show;
 mod stats;
 mod sync;
 mod watch;
+mod web;
 
 use std::error::Error as _;
 use std::num::ParseIntError;

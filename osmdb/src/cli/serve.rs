@@ -1,4 +1,4 @@
-//! `serve`: answering peers.
+//! `serve`: answering peers, or editors.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,29 +12,31 @@ use super::database::{self, Directory};
 use super::failure::Failure;
 use super::keeping::now;
 use super::output::{Out, counted, note, plain, size};
-use super::{json, sync};
+use super::{json, sync, web};
 
-/// How peers are answered.
+/// Who is answered, and how.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// The directory of the database [default: that of --db]
     dir: Option<PathBuf>,
     #[command(flatten)]
     how: How,
+    #[command(flatten)]
+    web: web::WebArgs,
     /// Where peers may call: a number of this machine and a port. 0.0.0.0:5001 is everywhere
-    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN, conflicts_with = "stdio")]
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN, requires = "sync")]
     listen: SocketAddr,
     /// Who may come: those whom `osmdb peers` lists, or anyone [default: known, and anyone if only programs of this
     /// machine can call]
-    #[arg(long, value_name = "WHO", conflicts_with = "stdio")]
+    #[arg(long, value_name = "WHO", requires = "sync")]
     allow: Option<Allow>,
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), net::DEFAULT_PORT);
 
-/// One of these.
+/// One of these, or neither: then editors are answered.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct How {
     /// Answer whoever started the program, over the standard input and output, and end
     #[arg(long)]
@@ -52,6 +54,9 @@ enum Allow {
 
 pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
     let dir = args.dir.as_deref().map_or_else(|| dir.other(&dir.path), |other| dir.other(other));
+    if !args.how.stdio && !args.how.sync {
+        return web::serve(&dir, &args.web);
+    }
     let db = database::existing(&dir)?;
     let dir = dir.path.as_path();
     let runtime = sync::runtime()?;
@@ -92,7 +97,7 @@ pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// Prints one line at once.
-fn say(line: &str) -> Result<(), Failure> {
+pub(super) fn say(line: &str) -> Result<(), Failure> {
     let mut out = Out::new();
     out.line(line)?;
     out.finish()

@@ -3,14 +3,15 @@
 //! A change file knows one version of each element at a time, and orders versions by their number. Edits
 //! made here have no number, so they get one: one more than the greatest among what they replace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use prolly::PageSource;
 
 use super::diff::{Difference, shown};
+use super::numbers::numbers;
 use super::snapshot::changed;
 use super::{Head, Snapshot};
-use crate::entry::{Entry, Origin, OsmMeta, Version};
+use crate::entry::{Entry, Origin, OsmMeta};
 use crate::error::Error;
 use crate::io::Action;
 use crate::model::{ElementId, Kind};
@@ -18,6 +19,9 @@ use crate::views::keys;
 
 /// Elements of a changeset are looked up this many at a time, to bound memory.
 const CHUNK: usize = 20_000;
+
+/// What a version counts as whose number nobody knows: what is made of it is the first that has one.
+const UNKNOWN: u64 = 0;
 
 /// One line of a change file: what happens, and to what.
 type Change = Result<(Action, Entry), Error>;
@@ -89,25 +93,14 @@ impl<S: PageSource> Snapshot<S> {
         if let Some(Head { entry: Entry { origin: Origin::Imported(_), .. }, .. }) = newest {
             return Ok(newest.map(|head| (action, head.entry.clone())));
         }
-        let before = older.numbers_of(&difference.before)?.into_values().max();
+        let before = older.numbers_of(&difference.before, UNKNOWN)?.into_values().max();
         let after_before = before.map_or(1, |number| number.saturating_add(1));
         let Some(head) = newest else {
             let origin = Origin::Imported(OsmMeta { version: Some(after_before), ..OsmMeta::default() });
             return Ok(Some((action, Entry { element: difference.element, payload: None, origin })));
         };
-        let number = self.numbers_of(std::slice::from_ref(head))?.into_values().max().unwrap_or(1);
+        let number = self.numbers_of(std::slice::from_ref(head), UNKNOWN)?.into_values().max().unwrap_or(1);
         Ok(Some((action, numbered(&head.entry, number.max(after_before)))))
-    }
-
-    /// Returns the numbers of some heads of one element.
-    fn numbers_of(&self, heads: &[Head]) -> Result<BTreeMap<Version, u64>, Error> {
-        let mut versions = heads.to_vec();
-        if let Some(head) = heads.iter().find(|head| matches!(head.entry.origin, Origin::Edited(_))) {
-            versions.extend(self.replaced(head.entry.element)?);
-        }
-        let mut numbers = numbers(&versions);
-        numbers.retain(|version, _| heads.iter().any(|head| head.version == *version));
-        Ok(numbers)
     }
 
     /// Tells what was done in a changeset as a change file does: all versions that name it, element by
@@ -157,7 +150,7 @@ impl<S: PageSource> Snapshot<S> {
         let mut changes = Vec::new();
         for versions in self.versions_among(elements) {
             let versions = versions?;
-            let numbers = numbers(&versions);
+            let numbers = numbers(&versions, UNKNOWN);
             for Head { version, entry } in
                 versions.iter().filter(|head| head.entry.changeset() == Some(changeset))
             {
@@ -201,44 +194,4 @@ fn numbered(entry: &Entry, number: u64) -> Entry {
         ..OsmMeta::default()
     };
     Entry { origin: Origin::Imported(meta), ..entry.clone() }
-}
-
-/// Returns the number of each version of an element: what the OSM server gave, or one more than the
-/// greatest among the versions that an edit replaces. What is not known counts as 0.
-fn numbers(versions: &[Head]) -> BTreeMap<Version, u64> {
-    let mut numbers: BTreeMap<Version, u64> = BTreeMap::new();
-    let mut edits: Vec<(&Head, &[Version])> = Vec::new();
-    for head in versions {
-        match &head.entry.origin {
-            Origin::Imported(meta) => drop(numbers.insert(head.version, meta.version.unwrap_or(0))),
-            Origin::Edited(_) => edits.push((head, head.entry.links())),
-        }
-    }
-    let is_edit: BTreeSet<Version> = edits.iter().map(|(head, _)| head.version).collect();
-    // An edit waits for the edits it replaces. Links are hashes, so that there are no circles.
-    let mut waits: BTreeMap<Version, Vec<usize>> = BTreeMap::new();
-    let mut open: Vec<usize> = Vec::with_capacity(edits.len());
-    let mut ready: Vec<usize> = Vec::new();
-    for (index, (_, links)) in edits.iter().enumerate() {
-        let before: BTreeSet<&Version> = links.iter().filter(|link| is_edit.contains(link)).collect();
-        before.iter().for_each(|link| waits.entry(**link).or_default().push(index));
-        open.push(before.len());
-        if before.is_empty() {
-            ready.push(index);
-        }
-    }
-    while let Some(index) = ready.pop() {
-        let Some((head, links)) = edits.get(index) else { continue };
-        let greatest = links.iter().filter_map(|link| numbers.get(link)).max();
-        numbers.insert(head.version, greatest.map_or(1, |number| number.saturating_add(1)));
-        for next in waits.remove(&head.version).unwrap_or_default() {
-            if let Some(open) = open.get_mut(next) {
-                *open -= 1;
-                if *open == 0 {
-                    ready.push(next);
-                }
-            }
-        }
-    }
-    numbers
 }

@@ -68,7 +68,14 @@ impl<S: PageSource> Snapshot<S> {
     /// # Errors
     /// A page is missing or damaged.
     pub fn map(&self, bbox: BBox) -> Result<Map<&S>, Error> {
+        self.map_up_to(bbox, usize::MAX)
+    }
+
+    /// Answers the map call as [`map`](Self::map) does, and gives up when there are more than so many nodes:
+    /// then the map names more, and not all.
+    pub(crate) fn map_up_to(&self, bbox: BBox, nodes: usize) -> Result<Map<&S>, Error> {
         let mut find = FindMap::new(&self.root().trees, bbox);
+        find.most = nodes;
         find.step(self.source())?.complete()?;
         let FindMap { trees, nodes, ways, relations, .. } = find;
         Ok(Map { source: self.source(), trees, nodes, ways, relations: relations.into_iter().collect() })
@@ -223,6 +230,8 @@ pub(crate) struct FindMap {
     pub(crate) nodes: Vec<u64>,
     pub(crate) ways: Vec<(ElementId, Bytes)>,
     pub(crate) relations: BTreeSet<u64>,
+    /// With more nodes than this, nobody wants to know the rest.
+    most: usize,
     /// Relations that the phase found; their own are not looked up in it.
     named: Vec<u64>,
 }
@@ -249,7 +258,7 @@ impl FindMap {
     pub(crate) fn new(trees: &Trees, bbox: BBox) -> Self {
         let phase = Phase::Box(Places::new(trees.spatial, Window::of(bbox), Part::All));
         let (nodes, ways, relations, named) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
-        Self { trees: *trees, phase, found: Found::default(), nodes, ways, relations, named }
+        Self { trees: *trees, phase, found: Found::default(), nodes, ways, relations, most: usize::MAX, named }
     }
 
     /// Finds the names of all; then they are in the fields.
@@ -258,7 +267,12 @@ impl FindMap {
             match &mut self.phase {
                 Phase::Box(places) => match places.step(source, &mut self.found)? {
                     Step::Missing(cids) => return Ok(Step::Missing(cids)),
-                    Step::Ready(true) => {}
+                    Step::Ready(true) => {
+                        if exceeds(&mut self.found.nodes, self.most) {
+                            self.nodes = std::mem::take(&mut self.found.nodes);
+                            return Ok(Step::Ready(()));
+                        }
+                    }
                     Step::Ready(false) => {
                         let ways = std::mem::take(&mut self.found.ways).into_iter().map(ElementId::way);
                         self.phase = Phase::Ways(HeadsOf::new(self.trees.heads, ways));
@@ -273,6 +287,9 @@ impl FindMap {
                             }
                         }
                         self.ways.push((way, value));
+                        if self.has_too_many() {
+                            return Ok(Step::Ready(()));
+                        }
                     }
                     Step::Ready(None) => self.go_on_to_relations(),
                 },
@@ -293,6 +310,11 @@ impl FindMap {
                 },
             }
         }
+    }
+
+    /// Tells whether the ways have too many nodes. Ways share nodes, so that they are counted only now and then.
+    fn has_too_many(&mut self) -> bool {
+        self.nodes.len() / 2 > self.most && exceeds(&mut self.nodes, self.most)
     }
 
     fn go_on_to_relations(&mut self) {
@@ -317,6 +339,16 @@ impl FindMap {
         let prefixes = relations.map(|relation| keys::references_by(relation, Kind::Relation)).collect();
         self.phase = Phase::Relations(Scan::prefixes(self.trees.refs, prefixes), Of::Relations);
     }
+}
+
+/// Tells whether a list has more different ids than so many.
+fn exceeds(ids: &mut Vec<u64>, most: usize) -> bool {
+    if ids.len() <= most {
+        return false;
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    ids.len() > most
 }
 
 /// Returns the relation that a key of the refs tree names as the one that refers.

@@ -21,6 +21,9 @@ pub(crate) mod map;
 mod merge;
 pub(crate) mod nearest;
 mod new_ids;
+#[cfg(feature = "server")]
+mod notes;
+mod numbers;
 pub(crate) mod places;
 pub(crate) mod query;
 mod receive;
@@ -71,6 +74,8 @@ use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
 use apply::Applied;
 #[cfg(feature = "net")]
 pub(crate) use authors::stored_key;
+#[cfg(feature = "server")]
+pub(crate) use numbers::numbers;
 pub(crate) use receive::{Heap, Received};
 use reflog::Cause;
 pub(crate) use snapshot::parse_history;
