@@ -32,7 +32,7 @@ export const api = {
   reflog: () => ask("api/db/reflog"),
   trees: (at, other) => ask(`api/db/trees${query({ at, other })}`),
   tree: (name, at, other) => ask(`api/db/trees/${name}${query({ at, other })}`),
-  page: (cid) => ask(`api/db/page/${cid}`),
+  page: (name, at, level, place) => ask(`api/db/trees/${name}/page${query({ at, level, place })}`),
   peers: () => ask("api/db/peers"),
   sync: (address, accept) => post("api/sync", { address, accept }),
 };

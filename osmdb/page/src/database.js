@@ -59,6 +59,10 @@ async function begin(app, address, accept = null) {
   }
 }
 
+function versions(count) {
+  return `${number(count)} ${count === 1 ? "version" : "versions"}`;
+}
+
 function progress(app) {
   const { sync } = app;
   if (sync === null) return null;
@@ -72,9 +76,9 @@ function progress(app) {
   }
   const done = sync.state === "done";
   const numbers = facts([
-    ["Received", `${number(sync.received ?? 0)} versions, ${bytes(sync.bytes_in ?? 0)}`],
-    ["Sent", `${number(sync.sent ?? 0)} versions, ${bytes(sync.bytes_out ?? 0)}`],
-    ...(done ? [["Gained", number(sync.gained)], ["Forks found", number(sync.forked)], ["Took", `${sync.seconds.toFixed(1)} s`]] : []),
+    ["Received", `${versions(sync.received ?? 0)}, ${bytes(sync.bytes_in ?? 0)}`],
+    ["Sent", `${versions(sync.sent ?? 0)}, ${bytes(sync.bytes_out ?? 0)}`],
+    ...(done ? [["Gained", number(sync.gained)], ["Forks found", number(sync.forked)], ["Took", sync.seconds < 1 ? `${(sync.seconds * 1000).toFixed(0)} ms` : `${sync.seconds.toFixed(1)} s`]] : []),
   ]);
   return el("div", { id: "progress", class: "box", role: "status", "data-state": sync.state },
     el("p", {}, done ? `Synced with ${sync.address}.` : `Syncing with ${sync.address} …`),

@@ -19,7 +19,7 @@ export async function showElement(app) {
     rest.length > 0 ? [el("h3", {}, "Also here"), el("ul", { class: "rows" }, rest.slice(0, 12).map((other) =>
       el("li", {}, el("button", { type: "button", class: "link", onclick: () => app.choose(other.element, others) },
         [other.class, other.name].filter(Boolean).join(": ") || other.element))))] : null,
-  ].flat();
+  ];
 }
 
 function title(element) {
@@ -32,9 +32,11 @@ function one(head) {
 }
 
 function tagTable(tags, others = []) {
-  const entries = Object.entries(tags ?? {});
-  if (entries.length === 0) return el("p", { class: "quiet" }, "It has no tags.");
   const differs = (key, value) => others.some((tags) => tags?.[key] !== value);
+  const all = Object.entries(tags ?? {});
+  // What differs comes first.
+  const entries = [...all.filter((tag) => differs(...tag)), ...all.filter((tag) => !differs(...tag))];
+  if (entries.length === 0) return el("p", { class: "quiet" }, "It has no tags.");
   return el("table", { class: "tags" },
     el("caption", { class: "hidden" }, "Tags"),
     el("tbody", {}, entries.map(([key, value]) =>

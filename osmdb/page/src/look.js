@@ -85,7 +85,10 @@ function line(color, width, zIndex, dash, cap = "round") {
 
 function dot(color, radius, zIndex, ring = "#fff") {
   return once(`dot ${color} ${radius} ${zIndex} ${ring}`, () =>
-    new Style({ zIndex, image: new CircleStyle({ radius, fill: new Fill({ color }), stroke: new Stroke({ color: ring, width: 1.2 }) }) }));
+    new Style({
+      zIndex,
+      image: new CircleStyle({ radius, fill: new Fill({ color }), stroke: new Stroke({ color: ring, width: 1.2 }), declutterMode: "none" }),
+    }));
 }
 
 function isArea(feature) {
@@ -136,8 +139,9 @@ function road(feature, zoom, out) {
       out.push(line(main ? casing : "#b9b5ae", Math.max(0.8, wide * 0.9), level + (main ? 2 : 1)));
     } else {
       const dash = feature.get("tunnel") ? [5, 4] : undefined;
-      out.push(line(casing, wide + 1.4, level, dash, "butt"));
-      out.push(line(inner, wide, level + 2 + Math.round(scale), undefined, "round"));
+      out.push(line(casing, wide + 1.4, level, dash, dash ? "butt" : "round"));
+      // The main road goes through where two meet; what is in a tunnel is pale.
+      out.push(line(dash ? `${inner.length === 4 ? "#ffffff" : inner}aa` : inner, wide, level + 2 + 2 * scale));
     }
   } else if (PATHS[kind]) {
     const [color, dash, scale] = PATHS[kind];
@@ -162,7 +166,7 @@ function border(feature, zoom, out) {
 }
 
 const PLACES = {
-  country: [17, "bold"], state: [14, "bold"], city: [17, "bold"], town: [15, "bold"], village: [13, "bold"],
+  country: [17, "bold"], state: [14, "bold"], city: [17, "bold"], town: [15, "bold"], village: [13, "normal"],
   suburb: [12, "normal"], hamlet: [12, "normal"],
 };
 
@@ -174,6 +178,8 @@ function place(feature, zoom, out) {
     out.push(dot("#666", 2.5, 880));
     return;
   }
+  // Whoever is in a town knows the country.
+  if ((kind === "country" && zoom > 9) || (kind === "state" && zoom > 10)) return;
   const grown = size + Math.max(0, Math.min(4, zoom - 11));
   out.push(labelled(name, { size: grown, weight, color: PLACES[kind] ? "#1e1e1e" : "#4a4a4a", zIndex: 950 }));
 }
@@ -235,7 +241,12 @@ function mark(feature, color, zIndex) {
   if (feature.getType().endsWith("Point")) {
     return once(`mark ${color}`, () => new Style({
       zIndex: 1000,
-      image: new CircleStyle({ radius: 9, stroke: new Stroke({ color, width: 3 }), fill: new Fill({ color: "rgba(255,255,255,0.4)" }) }),
+      image: new CircleStyle({
+        radius: zIndex < 695 ? 8 : 12,
+        stroke: new Stroke({ color, width: 3 }),
+        fill: new Fill({ color: "rgba(255, 255, 255, 0.25)" }),
+        declutterMode: "none",
+      }),
     }));
   }
   const width = isArea(feature) ? 3.5 : 7;

@@ -91,7 +91,7 @@ async function draw(name) {
     content = [problem(error)];
   }
   // Something newer may be on its way.
-  if (view.turn === turn) view.panel.replaceChildren(...[content].flat().filter(Boolean));
+  if (view.turn === turn) view.panel.replaceChildren(...[content].flat(Infinity).filter(Boolean));
 }
 
 /** Says that views may show what is no longer so; all of them, or those named. */
@@ -154,7 +154,8 @@ async function begin() {
   }
   redraw();
   listen({
-    async root() {
+    async root({ root }) {
+      if (root === app.now?.root) return;
       const wasEmpty = !app.now?.bounds;
       app.now = await api.database();
       title();

@@ -18,6 +18,7 @@ export class DatabaseMap {
   #source;
   #selected = null;
   #root = null;
+  #begun = false;
 
   /** `chosen` is told the elements at the place of a click, the likeliest first. */
   constructor(target, chosen) {
@@ -49,7 +50,10 @@ export class DatabaseMap {
       const [lon, lat] = toLonLat(view.getCenter());
       history.replaceState(null, "", `#${view.getZoom().toFixed(2)}/${lat.toFixed(5)}/${lon.toFixed(5)}`);
     });
-    this.#map.on("rendercomplete", () => { target.dataset.drawn = String(Number(target.dataset.drawn ?? 0) + 1); });
+    // How often all of the map was drawn: for whoever waits for it.
+    this.#map.on("rendercomplete", () => {
+      if (this.#begun) target.dataset.drawn = String(Number(target.dataset.drawn ?? 0) + 1);
+    });
   }
 
   #url() {
@@ -77,6 +81,7 @@ export class DatabaseMap {
 
   /** Shows the place that the address names, or this box. */
   begin(bounds) {
+    this.#begun = true;
     const [zoom, lat, lon] = location.hash.slice(1).split("/").map(Number);
     if ([zoom, lat, lon].every(Number.isFinite) && location.hash.length > 1) {
       this.#map.getView().setCenter(fromLonLat([lon, lat]));

@@ -6,10 +6,11 @@ export async function showTime(app) {
   const last = records.length - 1;
   const place = app.at === null ? last : Math.max(0, records.findLastIndex((record) => record.root === app.at));
   const said = el("div", { id: "moment" });
-  const say = (record, isNow) => said.replaceChildren(
+  const say = (record, isNow) => said.replaceChildren(...[
     el("p", {}, el("strong", {}, `Number ${record.number}: ${record.what}`), ` ${time(record.time)}${isNow ? " (now)" : ""}`),
     el("p", { class: "quiet" }, "Root ", short(record.root), record.merged ? [", merged ", short(record.merged)] : ""),
-    record.gone ? el("p", {}, "Its pages were collected: it cannot be shown any more.") : null);
+    record.gone ? el("p", {}, "Its pages were collected: it cannot be shown any more.") : null,
+  ].filter(Boolean));
   const slider = el("input", {
     type: "range", id: "moment-slider", min: 0, max: last, value: place, step: 1,
     oninput: () => { const at = Number(slider.value); say(records[at], at === last); slider.setAttribute("aria-valuetext", text(records[at])); },

@@ -54,12 +54,12 @@ function side(app, tree, heading, root) {
       el("tbody", {}, tree.levels.map((level) => el("tr", {},
         el("th", { scope: "row" }, level.level === 0 ? "leaves" : level.level),
         el("td", {}, number(level.pages)), el("td", {}, tree.compared ? number(level.shared) : "–"), el("td", {}, number(tree.pairs)))))),
-    tree.levels.map((level) => level.cells ? cells(app, level, details) : el("p", { class: "quiet" }, "Too many pages to draw.")),
+    tree.levels.map((level) => level.cells ? cells(app, tree.name, root, level, details) : el("p", { class: "quiet" }, "Too many pages to draw.")),
     details);
 }
 
 /** One square for each page of a level. */
-function cells(app, level, details) {
+function cells(app, name, root, level, details) {
   const width = 280;
   const columns = Math.floor(width / CELL);
   const canvas = el("canvas", {
@@ -74,8 +74,8 @@ function cells(app, level, details) {
   canvas.style.height = `${rows * CELL}px`;
   const context = canvas.getContext("2d");
   context.scale(scale, scale);
-  level.cells.forEach(([, shared], place) => {
-    context.fillStyle = shared ? COLORS.shared : COLORS.own;
+  [...level.cells].forEach((shared, place) => {
+    context.fillStyle = shared === "1" ? COLORS.shared : COLORS.own;
     context.fillRect((place % columns) * CELL, Math.floor(place / columns) * CELL, CELL - 1, CELL - 1);
   });
   canvas.addEventListener("click", async (event) => {
@@ -84,10 +84,10 @@ function cells(app, level, details) {
     const cell = level.cells[place];
     if (cell === undefined) return;
     try {
-      const page = await app.api.page(cell[0]);
+      const page = await app.api.page(name, root, level.level, place);
       details.replaceChildren(facts([
         ["Page", short(page.cid)], ["Level", page.level === 0 ? "leaf" : page.level], ["Size", bytes(page.bytes)],
-        [page.level === 0 ? "Pairs" : "Children", number(page.items)], ["Shared", cell[1] ? "yes" : "no"],
+        [page.level === 0 ? "Pairs" : "Children", number(page.items)], ["Shared", cell === "1" ? "yes" : "no"],
         ["First key", el("code", {}, page.first)], ["Last key", el("code", {}, page.last)],
       ]));
     } catch (error) {

@@ -40,7 +40,9 @@ pub(super) fn serve(dir: &Directory, args: &WebArgs) -> Result<(), Failure> {
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     super::serve::say(&format!("listening at http://{address}"))?;
-    let serving = server::serve(db, listener, ServerOptions::default(), stop.asked());
+    let mut options = ServerOptions::default();
+    options.home = Some(dir.path.clone());
+    let serving = server::serve(db, listener, options, stop.asked());
     Ok(runtime.block_on(serving)?)
 }
 

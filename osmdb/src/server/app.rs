@@ -1,8 +1,9 @@
 //! What all requests share: the database, and the turns in which it is worked on.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::error::ApiError;
@@ -22,6 +23,9 @@ use crate::error::Error;
 pub struct ServerOptions {
     /// What a request may cost.
     pub limits: Limits,
+    /// The directory of the database. There it is kept who the peers are that the page syncs with, and what came of
+    /// a sync that was cut; without one, neither is kept.
+    pub home: Option<PathBuf>,
 }
 
 /// A server at work.
@@ -32,6 +36,8 @@ pub(crate) struct App {
     pub(crate) local: Local,
     /// Threads that work on the database.
     turns: Arc<Semaphore>,
+    /// Whether the server is to end: then answers that have no end are ended.
+    pub(crate) ending: watch::Sender<bool>,
 }
 
 impl App {
@@ -40,7 +46,7 @@ impl App {
         db.author()?;
         let local = Local::new(Arc::clone(&db))?;
         let turns = Arc::new(Semaphore::new(options.limits.at_work.max(1)));
-        Ok(Self { db, options, local, turns })
+        Ok(Self { db, options, local, turns, ending: watch::Sender::new(false) })
     }
 
     /// Works on the database, in a thread that may take long, when it is the request's turn.

@@ -34,7 +34,7 @@ pub(crate) async fn listen(
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(app.options.limits.connections.max(1)));
-    let (ending, ended) = watch::channel(false);
+    let ended = app.ending.subscribe();
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -59,8 +59,7 @@ pub(crate) async fn listen(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    // Whoever listens is there as long as the receiver above.
-    let _ = ending.send(true);
+    app.ending.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
     // Who is not done then is cut off; what was to be written is written in threads of its own.
     let _ = timeout(app.options.limits.farewell, all).await;

@@ -42,6 +42,7 @@ mod limits;
 mod listen;
 mod local;
 mod map;
+mod page;
 mod send;
 mod view;
 mod write;
@@ -92,6 +93,7 @@ fn routes() -> Router<Arc<App>> {
         .merge(about::routes())
         .merge(elements::routes())
         .merge(map::routes())
+        .merge(page::routes())
         .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 }

@@ -279,6 +279,10 @@ impl Tiles {
         };
         let known = Arc::new(known);
         let mut state = lock(&self.state);
+        // Somebody else may have found out the same meanwhile, and remembers areas already.
+        if let Some((_, known)) = state.roots.iter().find(|(known, _)| *known == root) {
+            return Ok(Arc::clone(known));
+        }
         if state.roots.len() >= MAX_ROOTS {
             state.roots.remove(0);
         }
