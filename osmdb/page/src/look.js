@@ -193,7 +193,7 @@ const POIS = {
   drinking_water: ["#2f78a8", null], hospital: ["#b5202b", null], clinic: ["#b5202b", null], doctors: ["#b5202b", null],
   pharmacy: ["#b5202b", null], alpine_hut: ["#6e4b2a", null], wilderness_hut: ["#6e4b2a", null], shelter: ["#6e4b2a", null],
   hotel: ["#1565a5", null], hostel: ["#1565a5", null], guest_house: ["#1565a5", null], camp_site: ["#2e7d32", null],
-  viewpoint: ["#6e4b2a", null], information: ["#1565a5", null], station: ["#3b3b8f", null], bus_stop: ["#3b3b8f", null],
+  viewpoint: ["#6e4b2a", null], station: ["#3b3b8f", null], bus_stop: ["#3b3b8f", null],
 };
 
 function poi(feature, zoom, out) {
@@ -210,15 +210,14 @@ function poi(feature, zoom, out) {
     return;
   }
   if (sign) {
-    out.push(labelled(sign, { size: 11, color, zIndex: 871 }));
-  } else {
-    out.push(dot(quiet ? "#8b8b8b" : color, quiet ? 2.2 : 3.6, 871));
+    // A sign and its name are there together, or not at all.
+    const lines = [sign, name, zoom >= 13 ? feature.get("ele") : undefined].filter(Boolean);
+    out.push(labelled(lines.join("\n"), { size: 11, color, zIndex: 871 }));
+    return;
   }
-  if (name && zoom >= (sign ? 11.5 : 15)) {
-    const height = feature.get("ele");
-    const text = sign && height && zoom >= 13 ? `${name}\n${height}` : name;
-    out.push(labelled(text, { size: 11, color, offsetY: text === name ? 13 : 19, zIndex: 890 }));
-  }
+  const small = zoom < 16 && !POIS[kind];
+  out.push(dot(quiet ? "#8b8b8b" : color, quiet ? 2.2 : small ? 2.4 : 3.6, 871));
+  if (name && zoom >= 15) out.push(labelled(name, { size: 11, color, offsetY: 13, zIndex: 890 }));
 }
 
 function other(feature, zoom, out) {

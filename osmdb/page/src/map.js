@@ -47,6 +47,8 @@ export class DatabaseMap {
       if (!event.dragging) target.style.cursor = this.#at(event.pixel, 3).length > 0 ? "pointer" : "";
     });
     this.#map.on("moveend", () => {
+      // Until then, the address names where to begin.
+      if (!this.#begun) return;
       const [lon, lat] = toLonLat(view.getCenter());
       history.replaceState(null, "", `#${view.getZoom().toFixed(2)}/${lat.toFixed(5)}/${lon.toFixed(5)}`);
     });
