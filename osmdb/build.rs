@@ -46,10 +46,10 @@ fn bundle(source: &Path, out: &Path) -> Result<PathBuf, String> {
     let made = source.join("dist");
     match env::var_os("OSMDB_PAGE") {
         Some(off) if off == "off" => return Err("OSMDB_PAGE is off".to_owned()),
-        Some(dir) if !dir.is_empty() => return whole(PathBuf::from(dir)),
+        Some(dir) if !dir.is_empty() => return whole(Path::new(&dir)),
         _ if made.is_dir() => {
             println!("cargo::rerun-if-changed=page/dist");
-            return whole(made);
+            return whole(&made);
         }
         _ => {}
     }
@@ -67,16 +67,16 @@ fn bundle(source: &Path, out: &Path) -> Result<PathBuf, String> {
     run(&work, &["run", "--silent", "build"])?;
     // They are large, and no longer needed.
     let _ = fs::remove_dir_all(work.join("node_modules"));
-    whole(work.join("dist"))
+    whole(&work.join("dist"))
 }
 
 fn absent(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-fn whole(dir: PathBuf) -> Result<PathBuf, String> {
+fn whole(dir: &Path) -> Result<PathBuf, String> {
     // Paths from the environment are relative to where cargo was started, which is not here.
-    let dir = fs::canonicalize(&dir).map_err(|error| format!("{} cannot be read: {error}", dir.display()))?;
+    let dir = fs::canonicalize(dir).map_err(|error| format!("{} cannot be read: {error}", dir.display()))?;
     let lacks = FILES.iter().find(|name| !dir.join(format!("{name}.gz")).is_file());
     lacks.map_or(Ok(dir.clone()), |name| Err(format!("{} has no {name}.gz", dir.display())))
 }

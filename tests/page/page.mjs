@@ -27,7 +27,7 @@ const get = (db, element) => JSON.parse(osmdb(db, "get", element).split("\n")[0]
 
 /** Starts a server, and waits for the line that says where it listens. */
 function serve(db, ...args) {
-  const server = spawn(program, ["--db", join(scratch, db), "serve", ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const server = spawn(program, ["--db", join(scratch, db), "serve", ...args], { stdio: ["ignore", "pipe", "ignore"] });
   servers.push(server);
   return new Promise((done, failed) => {
     server.once("exit", (code) => failed(new Error(`the server ended with ${code}`)));

@@ -317,7 +317,8 @@ pub(super) enum Verb {
     /// Answer editors such as JOSM and iD over HTTP, or peers who sync with this database
     ///
     /// Without --sync and --stdio, answers what the OSM API 0.6 does, until Ctrl-C: what has begun by then is
-    /// finished.
+    /// finished. Prints where it listens, and on the standard error one JSON object for every request. Programs of this
+    /// machine may do everything; at another address (--bind) everybody needs a token of `osmdb token`.
     ///
     /// With --sync, prints where it listens and the fingerprint of this database, and a line for every visit.
     /// Everything that crosses the network is encrypted, and both sides prove their keys. Who is not known is
@@ -325,6 +326,7 @@ pub(super) enum Verb {
     /// the database meanwhile; `osmdb peers` works.
     #[command(after_help = "Examples:\n  \
         osmdb serve                                                the API is at http://127.0.0.1:5000/api\n  \
+        osmdb serve --bind 0.0.0.0                                 for who has a token of `osmdb token add`\n  \
         osmdb serve --sync --listen 0.0.0.0:5001\n  \
         osmdb peers accept 28142-39391-20653-19938 Riverside       in another window\n  \
         ssh hilltop osmdb serve --stdio /srv/osm.db                what `osmdb sync ssh://…` runs")]
@@ -334,6 +336,14 @@ pub(super) enum Verb {
         after_help = "Examples:\n  osmdb peers\n  osmdb peers accept 28142-39391-20653-19938 Hilltop\n  osmdb peers forget Hilltop"
     )]
     Peers(peers::PeersArgs),
+    /// Make, list and take back tokens: who has one may use a server that is open to more than this machine
+    #[cfg(feature = "server")]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  osmdb token add Amina\n\nThey are asked for by `osmdb serve --bind 0.0.0.0`, and \
+                      take effect at once."
+    )]
+    Token(super::token::TokenVerb),
     /// Print how much there is: elements, versions, trees, bytes on disk
     #[command(after_help = "Examples:\n  osmdb stats\n  osmdb stats --json | jq .trees.spatial.pages")]
     Stats {

@@ -62,6 +62,12 @@ pub(super) enum Failure {
          with --sync"
     )]
     NoServer,
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Token(#[from] osmdb::server::TokenError),
+    #[cfg(feature = "server")]
+    #[error("there is no token for `{0}`: see `osmdb token list`")]
+    NoToken(String),
     #[error("the threads of connections could not be started: {0}")]
     Runtime(io::Error),
     #[error("{}{}", .0, advice(.0))]

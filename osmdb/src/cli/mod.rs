@@ -31,6 +31,8 @@ mod serve;
 mod show;
 mod stats;
 mod sync;
+#[cfg(feature = "server")]
+mod token;
 mod watch;
 mod web;
 
@@ -96,6 +98,8 @@ fn run(Cli { db, at, wait, from, accept, cache, verb }: Cli) -> Result<(), Failu
         Verb::Sync(args) => sync::sync(&db, &args, &accept),
         Verb::Serve(args) => serve::serve(&db, &args),
         Verb::Peers(args) => peers::peers(&db, &args),
+        #[cfg(feature = "server")]
+        Verb::Token(verb) => token::token(&db, &verb),
         Verb::Merge { other, stats, json } => merge::merge(&db, &other, stats, json),
         Verb::Create(args) => edit::create(&db, &args),
         Verb::Put(args) => edit::put(&db, &args),

@@ -16,6 +16,12 @@ pub(super) struct WebArgs {
     /// The number of this machine at which editors are answered. 0.0.0.0 is everywhere
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), conflicts_with_all = ["stdio", "sync"])]
     bind: IpAddr,
+    /// Ask for a token on this machine too
+    #[arg(long, conflicts_with_all = ["stdio", "sync"])]
+    tokens: bool,
+    /// Let pages from there change this database without a token, such as https://editor.example
+    #[arg(long, value_name = "ORIGIN", conflicts_with_all = ["stdio", "sync"])]
+    allow_origin: Vec<String>,
 }
 
 #[cfg(not(feature = "server"))]
@@ -29,7 +35,7 @@ pub(super) fn serve(dir: &Directory, args: &WebArgs) -> Result<(), Failure> {
     use std::net::SocketAddr;
     use std::sync::Arc;
 
-    use osmdb::server::{self, ServerOptions};
+    use osmdb::server::{self, Access, ServerOptions, Tokens};
     use tokio::net::TcpListener;
 
     let db = Arc::new(super::database::existing(dir)?);
@@ -37,13 +43,38 @@ pub(super) fn serve(dir: &Directory, args: &WebArgs) -> Result<(), Failure> {
     let address = SocketAddr::new(args.bind, args.port);
     let failed = |source| Failure::ListenWeb { address, source };
     let stop = Stop::new()?;
+    let mut options = ServerOptions::default();
+    options.origins.clone_from(&args.allow_origin);
+    options.home = Some(dir.path.clone());
+    options.log = Some(Arc::new(|logged| super::output::note(&line(logged))));
+    if args.tokens || !args.bind.is_loopback() {
+        options.access = Access::Tokens(dir.path.clone());
+        if Tokens::read(&dir.path)?.names().next().is_none() {
+            super::output::note("osmdb: nobody has a token yet: make one with `osmdb token add NAME`");
+        }
+    }
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     super::serve::say(&format!("listening at http://{address}"))?;
-    let mut options = ServerOptions::default();
-    options.home = Some(dir.path.clone());
-    let serving = server::serve(db, listener, options, stop.asked());
-    Ok(runtime.block_on(serving)?)
+    Ok(runtime.block_on(server::serve(db, listener, options, stop.asked()))?)
+}
+
+/// Says of a request what became of it.
+#[cfg(feature = "server")]
+fn line(logged: &osmdb::server::Logged<'_>) -> String {
+    let time = super::json::time(super::keeping::now());
+    let mut out = serde_json::json!({
+        "time": time,
+        "from": logged.from.to_string(),
+        "method": logged.method,
+        "path": logged.path,
+        "status": logged.status,
+        "ms": u64::try_from(logged.time.as_millis()).unwrap_or(u64::MAX),
+    });
+    if let Some(refused) = logged.refused {
+        out["refused"] = refused.into();
+    }
+    out.to_string()
 }
 
 /// How often it is looked whether the program is to end.

@@ -1,12 +1,13 @@
 //! Edits made here, all of them in one commit.
 
 use std::collections::BTreeSet;
+use std::sync::MutexGuard;
 
 use prolly::PageStore;
 
 use super::reflog::{self, Cause};
 use super::stage::{Loaded, Stage};
-use super::{Db, Edited, InUse, Write, Written, now};
+use super::{Db, Edited, InUse, Turn, Write, Written, now};
 use crate::entry::Fresh;
 use crate::error::Error;
 use crate::model::{ElementId, Payload};
@@ -180,8 +181,19 @@ impl<S: PageStore + Sync> Batch<'_, S> {
     ///
     /// Or the store fails. The database is as it was.
     pub fn commit(self) -> Result<Written, Error> {
+        let turn = self.db.write_turn();
+        self.commit_in(turn)
+    }
+
+    /// Writes all edits as [`commit`](Self::commit) does, if this is still the root; otherwise nothing.
+    #[cfg(feature = "server")]
+    pub(crate) fn commit_at(self, root: &prolly::Cid) -> Result<Option<Written>, Error> {
+        let turn = self.db.write_turn();
+        if self.db.root() == *root { self.commit_in(turn).map(Some) } else { Ok(None) }
+    }
+
+    fn commit_in(self, mut turn: MutexGuard<'_, Turn>) -> Result<Written, Error> {
         let Self { db, writes, is_lenient, .. } = self;
-        let mut turn = db.write_turn();
         let key = db.device_key()?;
         let snapshot = db.snapshot();
         let loaded = Loaded::new(&snapshot, &writes)?;

@@ -172,7 +172,7 @@ impl<S: PageSource> Snapshot<S> {
     }
 
     /// Returns the box of what the versions of a changeset touch, before and after, and how many there are.
-    fn touched(&self, id: u64) -> Result<(Option<BBox>, u64), Error> {
+    pub(super) fn touched(&self, id: u64) -> Result<(Option<BBox>, u64), Error> {
         let changed = self.changed_in(id)?;
         let own: BTreeSet<Version> = changed.iter().map(|(_, version)| *version).collect();
         let elements: BTreeSet<ElementId> = changed.iter().map(|(element, _)| *element).collect();

@@ -258,7 +258,16 @@ impl FindMap {
     pub(crate) fn new(trees: &Trees, bbox: BBox) -> Self {
         let phase = Phase::Box(Places::new(trees.spatial, Window::of(bbox), Part::All));
         let (nodes, ways, relations, named) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
-        Self { trees: *trees, phase, found: Found::default(), nodes, ways, relations, most: usize::MAX, named }
+        Self {
+            trees: *trees,
+            phase,
+            found: Found::default(),
+            nodes,
+            ways,
+            relations,
+            most: usize::MAX,
+            named,
+        }
     }
 
     /// Finds the names of all; then they are in the fields.

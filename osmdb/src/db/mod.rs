@@ -7,6 +7,8 @@ mod batch;
 mod by_tag;
 mod change_file;
 mod changeset;
+#[cfg(feature = "server")]
+mod changesets;
 pub(crate) mod count;
 mod cursor;
 mod diff;

@@ -1,24 +1,43 @@
 //! What all requests share: the database, and the turns in which it is worked on.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::access::Access;
 use super::error::ApiError;
 use super::limits::Limits;
 use super::local::Local;
+use super::metrics::Metrics;
+use super::notes::Notes;
+use super::oauth::Codes;
 use crate::db::Db;
+use crate::entry::Author;
 use crate::error::Error;
+
+/// What is told of every request.
+///
+/// ```
+/// use std::sync::Arc;
+/// use osmdb::server::Log;
+/// let log: Log = Arc::new(|logged| eprintln!("{logged:?}"));
+/// ```
+pub type Log = Arc<dyn Fn(&Logged<'_>) + Send + Sync>;
 
 /// How a server answers.
 ///
 /// ```
-/// use osmdb::server::ServerOptions;
-/// assert_eq!(ServerOptions::default().limits.map_nodes, 50_000);
+/// use osmdb::server::{Access, ServerOptions};
+/// let mut options = ServerOptions::default();
+/// options.access = Access::Tokens("osm.db".into());
+/// assert_eq!(options.limits.map_nodes, 50_000);
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct ServerOptions {
     /// What a request may cost.
@@ -26,6 +45,46 @@ pub struct ServerOptions {
     /// The directory of the database. There it is kept who the peers are that the page syncs with, and what came of
     /// a sync that was cut; without one, neither is kept.
     pub home: Option<PathBuf>,
+    /// Who may ask.
+    pub access: Access,
+    /// Pages from these origins (`https://editor.example`) may change what is here, beside those of this machine.
+    /// With tokens, pages from anywhere may, if they have one.
+    pub origins: Vec<String>,
+    /// Is told of every request when it is answered.
+    pub log: Option<Log>,
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limits, home, access, origins, log: _ } = self;
+        let mut out = f.debug_struct("ServerOptions");
+        out.field("limits", limits).field("home", home).field("access", access).field("origins", origins).finish_non_exhaustive()
+    }
+}
+
+/// A request that was answered.
+///
+/// ```
+/// use std::sync::Arc;
+/// use osmdb::server::ServerOptions;
+/// let mut options = ServerOptions::default();
+/// options.log = Some(Arc::new(|logged| println!("{} {}: {}", logged.method, logged.path, logged.status)));
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Logged<'a> {
+    /// Where it came from.
+    pub from: SocketAddr,
+    /// The method, such as `GET`.
+    pub method: &'a str,
+    /// The path with its parameters, as it came, but for those of logging in.
+    pub path: &'a str,
+    /// The status of the answer.
+    pub status: u16,
+    /// How long it took until the answer began.
+    pub time: Duration,
+    /// Why it was refused, if it was.
+    pub refused: Option<&'a str>,
 }
 
 /// A server at work.
@@ -33,7 +92,12 @@ pub struct ServerOptions {
 pub(crate) struct App {
     pub(crate) db: Arc<Db>,
     pub(crate) options: ServerOptions,
+    /// Who edits here.
+    pub(crate) author: Author,
     pub(crate) local: Local,
+    pub(crate) notes: Notes,
+    pub(crate) codes: Codes,
+    pub(crate) metrics: Metrics,
     /// Threads that work on the database.
     turns: Arc<Semaphore>,
     /// Whether the server is to end: then answers that have no end are ended.
@@ -42,11 +106,16 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(db: Arc<Db>, options: ServerOptions) -> Result<Self, Error> {
-        // A key is made now, so that no request has to.
-        db.author()?;
+        // A key is made now, so that no request has to, and has a number that clients can ask for.
+        let author = db.author()?;
         let local = Local::new(Arc::clone(&db))?;
+        local.user_number(author);
+        local.save()?;
+        let notes = Notes::new(Arc::clone(&db))?;
         let turns = Arc::new(Semaphore::new(options.limits.at_work.max(1)));
-        Ok(Self { db, options, local, turns, ending: watch::Sender::new(false) })
+        let (codes, metrics) = (Codes::default(), Metrics::default());
+        let ending = watch::Sender::new(false);
+        Ok(Self { db, options, author, local, notes, codes, metrics, turns, ending })
     }
 
     /// Works on the database, in a thread that may take long, when it is the request's turn.

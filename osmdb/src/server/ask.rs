@@ -73,6 +73,24 @@ impl Ask {
         self.segments.get(at).map_or("", String::as_str)
     }
 
+    /// Returns a part of the path with what is escaped in it.
+    pub(crate) fn name(&self, at: usize) -> Result<String, ApiError> {
+        let mut bytes = Vec::new();
+        let mut rest = self.segment(at).as_bytes();
+        while let Some((first, more)) = rest.split_first() {
+            let escaped = more.get(..2).filter(|_| *first == b'%');
+            let byte = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+            bytes.push(byte.unwrap_or(*first));
+            rest = more.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or_default();
+        }
+        String::from_utf8(bytes).map_err(|_| ApiError::not_found())
+    }
+
+    /// Returns the name by which the server was asked.
+    pub(crate) fn host(&self) -> &str {
+        self.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost")
+    }
+
     /// Returns a number of the path.
     pub(crate) fn number(&self, at: usize) -> Result<u64, ApiError> {
         self.segment(at).parse().map_err(|_| ApiError::not_found())
@@ -103,7 +121,8 @@ impl Ask {
     /// Returns the box that a parameter holds, as the API wants it: within the globe, and not beyond the
     /// antimeridian.
     pub(crate) fn bbox(&self) -> Result<BBox, ApiError> {
-        let missing = "The parameter bbox is required, and must be of the form min_lon,min_lat,max_lon,max_lat.";
+        let missing =
+            "The parameter bbox is required, and must be of the form min_lon,min_lat,max_lon,max_lat.";
         let text = self.parameter("bbox").ok_or_else(|| ApiError::bad_request(missing))?;
         bbox(text).map_err(|error| match error {
             BBoxError::Syntax(_) => ApiError::bad_request(missing),

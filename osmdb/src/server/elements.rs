@@ -52,10 +52,7 @@ pub(crate) fn deleted(element: ElementId) -> ApiError {
 }
 
 /// Returns the heads of an element that is there and not deleted.
-fn live<S: PageSource>(
-    snapshot: &Snapshot<S>,
-    element: ElementId,
-) -> Result<Vec<crate::db::Head>, ApiError> {
+fn live<S: PageSource>(snapshot: &Snapshot<S>, element: ElementId) -> Result<Vec<crate::db::Head>, ApiError> {
     let heads = snapshot.get(element)?;
     match shown(&heads) {
         None => Err(unknown(element)),
@@ -166,7 +163,10 @@ async fn naming(app: Arc<App>, ask: Ask, by: Kind) -> Result<Response<Body>, Api
             let heads = heads?;
             // Another head may name it, which nobody sees.
             let names = |head: &crate::db::Head| {
-                head.entry.payload.as_ref().is_some_and(|payload| payload.references().any(|id| id == element))
+                head.entry
+                    .payload
+                    .as_ref()
+                    .is_some_and(|payload| payload.references().any(|id| id == element))
             };
             if all || shown(&heads).is_some_and(names) {
                 View::of_heads(&snapshot, heads, all)?.iter().try_for_each(|view| elements.put(view))?;
@@ -206,8 +206,9 @@ async fn several(State(app): State<Arc<App>>, ask: Ask) -> Result<Response<Body>
     let form = ask.form()?;
     let name = ask.segment(2);
     let kind = name.strip_suffix('s').and_then(Kind::from_name).ok_or_else(ApiError::not_found)?;
-    let missing =
-        || format!("The parameter {name} is required, and must be of the form {name}=ID[vVER][,ID[vVER],...].");
+    let missing = || {
+        format!("The parameter {name} is required, and must be of the form {name}=ID[vVER][,ID[vVER],...].")
+    };
     let text = ask.parameter(name).unwrap_or_default();
     let wanted: Option<BTreeSet<(u64, Option<u64>)>> = text.split(',').map(id_and_version).collect();
     let wanted = wanted.ok_or_else(|| ApiError::bad_request(missing()))?;
@@ -227,7 +228,9 @@ async fn several(State(app): State<Arc<App>>, ask: Ask) -> Result<Response<Body>
         let mut missing = heads.clone();
         let mut found = snapshot.heads_among(&heads);
         found.try_for_each(|heads| {
-            heads?.first().into_iter().for_each(|head| drop(missing.remove(&head.entry.element)));
+            for head in heads? {
+                missing.remove(&head.entry.element);
+            }
             Ok::<(), ApiError>(())
         })?;
         let mut old = Vec::new();
@@ -236,7 +239,7 @@ async fn several(State(app): State<Arc<App>>, ask: Ask) -> Result<Response<Body>
             let views = View::of_history(&snapshot, element, false)?;
             match views.into_iter().find(|view| view.number == version) {
                 Some(view) => old.push(view),
-                None => drop(missing.insert(element)),
+                None => missing.extend([element]),
             }
         }
         if let Some(missing) = missing.first() {

@@ -128,6 +128,12 @@ impl Local {
         given.unwrap_or_else(|| author.to_string().chars().take(8).collect())
     }
 
+    /// Returns the author whom clients know by this name.
+    pub(crate) fn user_named(&self, name: &str) -> Option<Author> {
+        let users: Vec<Author> = self.tables().users.meant.values().copied().collect();
+        users.into_iter().find(|author| self.user_name(*author) == name)
+    }
+
     /// Makes the numbers durable that were given since the last time.
     pub(crate) fn save(&self) -> Result<(), Error> {
         let mut tables = self.tables();

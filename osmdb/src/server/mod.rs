@@ -33,17 +33,28 @@
 //! ```
 
 mod about;
+mod access;
 mod answer;
 mod app;
 mod ask;
+mod changesets;
 mod elements;
 mod error;
 mod limits;
 mod listen;
 mod local;
 mod map;
+mod metrics;
+mod notes;
+mod oauth;
 mod page;
+mod patient;
+mod plan;
+mod read;
 mod send;
+mod tokens;
+mod upload;
+mod users;
 mod view;
 mod write;
 
@@ -53,8 +64,10 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 
-pub use self::app::ServerOptions;
+pub use self::access::Access;
+pub use self::app::{Log, Logged, ServerOptions};
 pub use self::limits::Limits;
+pub use self::tokens::{MAX_TOKEN_NAME_BYTES, TokenError, Tokens};
 pub(crate) use app::App;
 pub(crate) use error::ApiError;
 
@@ -91,9 +104,15 @@ pub async fn serve(
 fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(about::routes())
+        .merge(page::routes())
+        .merge(changesets::routes())
         .merge(elements::routes())
         .merge(map::routes())
-        .merge(page::routes())
+        .merge(metrics::routes())
+        .merge(notes::routes())
+        .merge(oauth::routes())
+        .merge(upload::routes())
+        .merge(users::routes())
         .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 }

@@ -1,7 +1,7 @@
 //! Making one tile.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use prolly::PageSource;
 use prost::Message;
@@ -10,7 +10,7 @@ use super::classes::{self, BY_TAG_BELOW, Class, Layer, NODES_BELOW, Shape};
 use super::clip;
 use super::grid::{Grid, MAX_ZOOM, Point, TileId};
 use super::mvt::{self, GeometryKind, Pen, TileMessage, Value};
-use super::relations::{Relations, Shown};
+use super::relations::{Relations, Shown, ShownBy};
 use super::simplify;
 use crate::area::{Polygon, is_area};
 use crate::db::Snapshot;
@@ -132,7 +132,7 @@ impl<'a> Gather<'a> {
         let roads = roads.map(|(road, _)| Filter::new().of(&[Kind::Way]).is("highway", road));
         let nodes = || Filter::new().of(&[Kind::Node]);
         let places = (zoom < NODES_BELOW).then(|| nodes().has("place"));
-        let peaks = (zoom < NODES_BELOW && zoom >= 11).then(|| nodes().is("natural", "peak"));
+        let peaks = (11..NODES_BELOW).contains(&zoom).then(|| nodes().is("natural", "peak"));
         for filter in roads.chain(places).chain(peaks) {
             for feature in snapshot.query(self.tile.buffered()).filter(&filter).take(MAX_TAGGED) {
                 let feature = feature?;
@@ -236,7 +236,7 @@ impl<'a> Gather<'a> {
     }
 
     /// Shows the ways of relations that are borders, each once: as that of the least level.
-    fn borders(&mut self, relations: &[(u64, Arc<Vec<Shown>>)]) {
+    fn borders(&mut self, relations: &[ShownBy]) {
         let mut borders: BTreeMap<u64, (u8, &Tags)> = BTreeMap::new();
         for (id, shown) in relations {
             for shown in shown.iter() {

@@ -29,10 +29,13 @@ pub(super) enum Shown {
     Area(Tags, Vec<Polygon>),
 }
 
+/// A relation by its id, and what each of its heads shows.
+pub(super) type ShownBy = (u64, Arc<[Shown]>);
+
 /// Relations at one root, as far as they were looked at.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Relations {
-    known: HashMap<u64, Arc<Vec<Shown>>>,
+    known: HashMap<u64, Arc<[Shown]>>,
     places: usize,
 }
 
@@ -42,7 +45,7 @@ impl Relations {
         &mut self,
         snapshot: &Snapshot<S>,
         ids: &BTreeSet<u64>,
-    ) -> Result<Vec<(u64, Arc<Vec<Shown>>)>, Error> {
+    ) -> Result<Vec<ShownBy>, Error> {
         let mut found = Vec::with_capacity(ids.len());
         let mut missing = Vec::new();
         for id in ids {
@@ -54,8 +57,9 @@ impl Relations {
         let mut heads = HeadsOf::new(snapshot.root().trees.heads, missing);
         while let Some((relation, value)) = heads.step(snapshot.source())?.complete()? {
             let features = relation_features(relation, &value)?;
-            let shown = features.iter().map(|feature| show(snapshot, feature)).collect::<Result<_, _>>()?;
-            let shown = Arc::new(shown);
+            let shown: Result<Arc<[Shown]>, Error> =
+                features.iter().map(|feature| show(snapshot, feature)).collect();
+            let shown = shown?;
             self.remember(relation.id, Arc::clone(&shown));
             found.push((relation.id, shown));
         }
@@ -68,7 +72,7 @@ impl Relations {
         self.places = self.known.values().map(|shown| places(shown)).sum();
     }
 
-    fn remember(&mut self, id: u64, shown: Arc<Vec<Shown>>) {
+    fn remember(&mut self, id: u64, shown: Arc<[Shown]>) {
         let more = places(&shown);
         if self.places + more > MAX_PLACES {
             (self.known, self.places) = (HashMap::new(), 0);

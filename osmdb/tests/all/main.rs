@@ -31,6 +31,8 @@ mod read_files;
 mod reading;
 mod readme;
 mod remote;
+#[cfg(feature = "server")]
+mod server;
 #[cfg(feature = "net")]
 mod sync;
 mod tags;

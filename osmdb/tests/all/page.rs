@@ -131,7 +131,9 @@ fn the_page_is_there_and_loads_nothing_from_elsewhere() {
         return;
     }
     assert!(page.text().contains("<script src=\"page/page.js\""));
-    for (name, kind) in [("page/page.js", "text/javascript"), ("page/style.css", "text/css"), ("licences", "text/plain")] {
+    for (name, kind) in
+        [("page/page.js", "text/javascript"), ("page/style.css", "text/css"), ("licences", "text/plain")]
+    {
         let path = format!("/{name}");
         let file = served.get(&path);
         assert!(file.status == 200 && file.header("content-type").unwrap().starts_with(kind), "{name}");
@@ -169,7 +171,9 @@ fn tiles_are_those_of_the_root_that_is_asked_for() {
     let then = served.get(&format!("/tiles/14/8260/6051.mvt?at={before}"));
     assert_eq!((then.status, then.body.len()), (204, 0));
     assert!(then.header("cache-control").unwrap().contains("immutable"));
-    for path in ["/tiles/15/0/0.mvt", "/tiles/1/2/0.mvt", "/tiles/1/-1/0.mvt", "/tiles/a/0/0.mvt", "/tiles/1/0"] {
+    for path in
+        ["/tiles/15/0/0.mvt", "/tiles/1/2/0.mvt", "/tiles/1/-1/0.mvt", "/tiles/a/0/0.mvt", "/tiles/1/0"]
+    {
         assert_eq!(served.get(path).status, 404, "{path}");
     }
     assert_eq!(served.get("/tiles/1/0/0.mvt?at=yesterday").status, 400);
@@ -185,7 +189,9 @@ fn the_database_and_its_past_are_described() {
     let database = served.get("/api/db").json();
     assert_eq!(database["root"], served.db.root().to_string());
     assert_eq!((&database["counts"]["nodes"], &database["counts"]["forks"]), (&json!(1), &json!(1)));
-    assert!(database["bounds"][0].as_f64().unwrap() <= 1.5 && database["bounds"][3].as_f64().unwrap() >= 42.5);
+    assert!(
+        database["bounds"][0].as_f64().unwrap() <= 1.5 && database["bounds"][3].as_f64().unwrap() >= 42.5
+    );
     assert_eq!(served.get(&format!("/api/db?at={empty}")).json()["counts"]["nodes"], 0);
 
     let log = served.get("/api/db/reflog").json();
@@ -233,7 +239,9 @@ fn a_search_comes_in_parts() {
         let part = served.get(&path).json();
         let features = part["features"].as_array().unwrap();
         assert!(!features.is_empty() && features.len() <= 2);
-        assert!(features.iter().all(|feature| feature["title"] == "natural=peak" && feature["bounds"].is_array()));
+        assert!(
+            features.iter().all(|feature| feature["title"] == "natural=peak" && feature["bounds"].is_array())
+        );
         names.extend(features.iter().map(|feature| feature["name"].as_str().unwrap().to_owned()));
         let Some(next) = part["cursor"].as_str() else { break };
         cursor = format!("&cursor={next}");
@@ -316,7 +324,11 @@ fn trees_are_compared_page_by_page() {
         let tree = served.get(&format!("/api/db/trees/{name}?other={before}")).json();
         let levels = tree["levels"].as_array().unwrap();
         let pages: u64 = levels.iter().map(|level| level["pages"].as_u64().unwrap()).sum();
-        assert_eq!((tree["pairs"].as_u64().unwrap(), levels.len() as u64), (stats.pairs, u64::from(stats.height)), "{name}");
+        assert_eq!(
+            (tree["pairs"].as_u64().unwrap(), levels.len() as u64),
+            (stats.pairs, u64::from(stats.height)),
+            "{name}"
+        );
         let leaves = &levels[levels.len() - 1];
         assert_eq!(leaves["cells"].as_str().unwrap().len() as u64, leaves["pages"].as_u64().unwrap());
         if name == "heads" {

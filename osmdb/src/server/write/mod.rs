@@ -1,6 +1,8 @@
 //! Documents on their way out: in either form, in pieces, so that none is in memory whole.
 
+mod changeset;
 mod json;
+mod result;
 mod text;
 mod xml;
 
@@ -12,7 +14,9 @@ use super::send::Outlet;
 use super::view::View;
 use crate::model::BBox;
 
+pub(crate) use changeset::{Summary, changesets_document};
 pub(crate) use json::{escaped as json_text, id as json_id};
+pub(crate) use result::diff_result;
 pub(crate) use text::Text;
 pub(crate) use xml::Tag;
 

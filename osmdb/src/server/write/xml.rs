@@ -126,9 +126,7 @@ impl<'a> Tag<'a> {
         let start = self.0.len();
         self.0.push_str(&Attribute::from((name, value)).value);
         // What files hold may be more than XML can: a reader would refuse the whole document.
-        let odd = |c: char| {
-            matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
-        };
+        let odd = |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
         if self.0.get(start..).is_some_and(|text| text.contains(odd)) {
             let text = self.0.split_off(start);
             self.0.push_str(&text.replace(odd, "\u{fffd}"));
