@@ -62,7 +62,8 @@ async function main() {
   edit("riverside", town, { "name:fr": "Le village d'en bas" });
 
   const port = await freePort();
-  const peer = /tcp:\/\/[0-9.:]+/.exec(await serve("riverside", "--sync", "--listen", "127.0.0.1:0"))[0];
+  const peer = `ws://127.0.0.1:${await freePort()}/sync`;
+  await serve("riverside", "--port", new URL(peer).port);
   await serve("hilltop", "--port", String(port));
   const base = `http://127.0.0.1:${port}`;
 

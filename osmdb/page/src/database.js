@@ -38,7 +38,7 @@ let typed = "";
 
 function form(app) {
   const field = el("input", {
-    id: "address", required: true, autocomplete: "off", spellcheck: "false", placeholder: "tcp://192.168.1.7:5001",
+    id: "address", required: true, autocomplete: "off", spellcheck: "false", placeholder: "ws://192.168.1.7:5000/sync",
     value: typed, oninput: () => { typed = field.value; },
   });
   return el("form", {

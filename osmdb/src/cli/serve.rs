@@ -47,7 +47,7 @@ struct How {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Allow {
+pub(super) enum Allow {
     Known,
     Anyone,
 }
@@ -60,8 +60,8 @@ pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
     let db = database::existing(&dir)?;
     let dir = dir.path.as_path();
     let runtime = sync::runtime()?;
-    let options = sync::options(dir)?;
     let served = if args.how.stdio {
+        let options = sync::options(dir)?;
         let session = async { net::sync_over(&db, Stdio::new(), options, |_| ()).await };
         runtime.block_on(session).map(drop).map_err(|error| Failure::peer("the peer", error))
     } else {
@@ -69,31 +69,34 @@ pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
         let failed = |source| Failure::Listen { address: args.listen, source };
         let listener = listening.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let allow = match args.allow {
-            Some(allow) => allow,
-            None if args.listen.ip().is_loopback() => Allow::Anyone,
-            None => Allow::Known,
-        };
         let fingerprint = Identity::of(&db)?.fingerprint();
         say(&format!("listening at tcp://{address}, fingerprint {fingerprint}"))?;
-        let admit: Admit = {
-            let dir = dir.to_owned();
-            // Read anew for every visitor: somebody may have been let in or forgotten meanwhile.
-            Arc::new(move |key| {
-                allow == Allow::Anyone || Peers::read(&dir).is_ok_and(|peers| peers.knows(key))
-            })
-        };
-        let report = {
-            let dir = dir.to_owned();
-            Arc::new(move |visit: &Visit| report(&dir, visit))
-        };
-        let options = ServeOptions { sync: options, admit, report };
+        let options = visitors(dir, args.allow, args.listen.ip())?;
         let serving = net::serve(Arc::new(db), listener, options, std::future::pending());
         runtime.block_on(serving).map_err(|error| Failure::Net(Box::new(error)))
     };
     // Nobody may ever end the standard input.
     runtime.shutdown_background();
     served
+}
+
+/// Says how peers are answered who call at an address of this machine.
+pub(super) fn visitors(dir: &Path, allow: Option<Allow>, at: IpAddr) -> Result<ServeOptions, Failure> {
+    let allow = match allow {
+        Some(allow) => allow,
+        None if at.is_loopback() => Allow::Anyone,
+        None => Allow::Known,
+    };
+    let admit: Admit = {
+        let dir = dir.to_owned();
+        // Read anew for every visitor: somebody may have been let in or forgotten meanwhile.
+        Arc::new(move |key| allow == Allow::Anyone || Peers::read(&dir).is_ok_and(|peers| peers.knows(key)))
+    };
+    let reporting = {
+        let dir = dir.to_owned();
+        Arc::new(move |visit: &Visit| report(&dir, visit))
+    };
+    Ok(ServeOptions { sync: sync::options(dir)?, admit, report: reporting })
 }
 
 /// Prints one line at once.

@@ -53,10 +53,12 @@ pub(super) fn serve(dir: &Directory, args: &WebArgs) -> Result<(), Failure> {
             super::output::note("osmdb: nobody has a token yet: make one with `osmdb token add NAME`");
         }
     }
+    options.peers = Some(super::serve::visitors(&dir.path, None, args.bind)?);
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     super::serve::say(&format!("listening at http://{address}"))?;
-    Ok(runtime.block_on(server::serve(db, listener, options, stop.asked()))?)
+    let serving = server::serve(db, listener, options, stop.asked());
+    runtime.block_on(serving).map_err(|error| Failure::Net(Box::new(error)))
 }
 
 /// Says of a request what became of it.

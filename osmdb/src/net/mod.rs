@@ -57,6 +57,8 @@ pub use self::identity::{Fingerprint, Identity, ParseFingerprintError};
 pub use self::origin::PeerOrigin;
 pub use self::peers::{Peer, Peers, PeersError};
 pub use self::piped::Stdio;
+#[cfg(feature = "server")]
+pub(crate) use self::serve::Server;
 pub use self::serve::{MAX_SESSIONS, ServeOptions, Visit, serve};
 pub use self::tls::{Admit, Secured};
 pub use self::websocket::WebSocket;

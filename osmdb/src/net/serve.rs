@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prolly::PageStore;
+#[cfg(feature = "server")]
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -122,12 +124,7 @@ pub async fn serve<S>(
 where
     S: PageStore + Send + Sync + 'static,
 {
-    let server = Arc::new(Server {
-        identity: Identity::of(&*db)?,
-        db,
-        options,
-        sessions: Semaphore::new(MAX_SESSIONS),
-    });
+    let server = Arc::new(Server::new(db, options)?);
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut visits = JoinSet::new();
     let mut stop = pin!(stop);
@@ -157,7 +154,8 @@ where
     Ok(())
 }
 
-struct Server<S> {
+/// What receives peers, whoever took their connections.
+pub(crate) struct Server<S> {
     db: Arc<Db<S>>,
     identity: Identity,
     options: ServeOptions,
@@ -165,6 +163,35 @@ struct Server<S> {
 }
 
 impl<S: PageStore + Send + Sync + 'static> Server<S> {
+    pub(crate) fn new(db: Arc<Db<S>>, options: ServeOptions) -> Result<Self, NetError> {
+        Ok(Self { identity: Identity::of(&*db)?, db, options, sessions: Semaphore::new(MAX_SESSIONS) })
+    }
+
+    /// Receives a peer whose wish for a WebSocket was granted by others, and reports the visit.
+    #[cfg(feature = "server")]
+    pub(crate) async fn receive_websocket<T>(self: Arc<Self>, stream: T, from: SocketAddr)
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let began = Instant::now();
+        let mut peer = None;
+        let (stream, wire) = Metered::new(stream);
+        let outcome = async {
+            let admit = Arc::clone(&self.options.admit);
+            let socket = WebSocket::granted(stream).await;
+            let secured = Secured::accept(socket, &self.identity, admit).await?;
+            let connection = Connection::secured(secured, wire.clone());
+            peer = connection.peer();
+            self.unite(connection).await
+        };
+        let outcome = outcome.await;
+        if let Err(NetError::UnknownPeer { key }) = &outcome {
+            peer = Some(*key);
+        }
+        let time = began.elapsed();
+        (self.options.report)(&Visit { from, peer, websocket: true, time, wire, outcome });
+    }
+
     /// Receives one peer, and reports the visit.
     async fn receive(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
         let began = Instant::now();

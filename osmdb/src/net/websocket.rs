@@ -84,6 +84,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
     }
 }
 
+#[cfg(feature = "server")]
+impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
+    /// Goes on where somebody else has answered who asked for a WebSocket.
+    pub(super) async fn granted(stream: T) -> Self {
+        use tokio_tungstenite::tungstenite::protocol::Role;
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await;
+        Self { socket, came: Bytes::new() }
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
     /// Sends a message, once there is room for one.
     fn start(&mut self, cx: &mut Context<'_>, message: Bytes) -> Poll<io::Result<usize>> {

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, 
 
 use super::app::ServerOptions;
 use super::error::ApiError;
+use super::sync;
 use super::tokens::Tokens;
 
 /// Who may use a server.
@@ -31,9 +32,15 @@ pub enum Access {
     Tokens(PathBuf),
 }
 
-/// What is answered to whoever asks.
-const FREE: [&str; 5] =
-    ["/healthz", "/api/versions", "/api/capabilities", "/api/0.6/capabilities", "/api/0.6/permissions"];
+/// What is answered to whoever asks. Peers prove their keys.
+const FREE: [&str; 6] = [
+    sync::PATH,
+    "/healthz",
+    "/api/versions",
+    "/api/capabilities",
+    "/api/0.6/capabilities",
+    "/api/0.6/permissions",
+];
 
 /// Says why a request is refused, if it is.
 pub(crate) fn check<B>(options: &ServerOptions, request: &Request<B>) -> Result<(), ApiError> {

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use prolly::FjallStore;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::access::Access;
 use super::error::ApiError;
@@ -18,7 +19,7 @@ use super::notes::Notes;
 use super::oauth::Codes;
 use crate::db::Db;
 use crate::entry::Author;
-use crate::error::Error;
+use crate::net::{self, NetError};
 
 /// What is told of every request.
 ///
@@ -50,15 +51,18 @@ pub struct ServerOptions {
     /// Pages from these origins (`https://editor.example`) may change what is here, beside those of this machine.
     /// With tokens, pages from anywhere may, if they have one.
     pub origins: Vec<String>,
+    /// How peers are answered who sync at `/sync`, by WebSocket; none are, if this is `None`.
+    pub peers: Option<net::ServeOptions>,
     /// Is told of every request when it is answered.
     pub log: Option<Log>,
 }
 
 impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limits, home, access, origins, log: _ } = self;
+        let Self { limits, home, access, origins, peers, log: _ } = self;
         let mut out = f.debug_struct("ServerOptions");
-        out.field("limits", limits).field("home", home).field("access", access).field("origins", origins).finish_non_exhaustive()
+        out.field("limits", limits).field("home", home).field("access", access).field("origins", origins);
+        out.field("peers", peers).finish_non_exhaustive()
     }
 }
 
@@ -88,7 +92,6 @@ pub struct Logged<'a> {
 }
 
 /// A server at work.
-#[derive(Debug)]
 pub(crate) struct App {
     pub(crate) db: Arc<Db>,
     pub(crate) options: ServerOptions,
@@ -98,14 +101,24 @@ pub(crate) struct App {
     pub(crate) notes: Notes,
     pub(crate) codes: Codes,
     pub(crate) metrics: Metrics,
+    /// What receives peers.
+    pub(crate) peers: Option<Arc<net::Server<FjallStore>>>,
+    /// Peers who are here.
+    pub(crate) visits: Mutex<JoinSet<()>>,
     /// Threads that work on the database.
     turns: Arc<Semaphore>,
     /// Whether the server is to end: then answers that have no end are ended.
     pub(crate) ending: watch::Sender<bool>,
 }
 
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
 impl App {
-    pub(crate) fn new(db: Arc<Db>, options: ServerOptions) -> Result<Self, Error> {
+    pub(crate) fn new(db: Arc<Db>, options: ServerOptions) -> Result<Self, NetError> {
         // A key is made now, so that no request has to, and has a number that clients can ask for.
         let author = db.author()?;
         let local = Local::new(Arc::clone(&db))?;
@@ -113,9 +126,11 @@ impl App {
         local.save()?;
         let notes = Notes::new(Arc::clone(&db))?;
         let turns = Arc::new(Semaphore::new(options.limits.at_work.max(1)));
-        let (codes, metrics) = (Codes::default(), Metrics::default());
+        let peers = options.peers.clone();
+        let peers = peers.map(|peers| net::Server::new(Arc::clone(&db), peers).map(Arc::new)).transpose()?;
+        let (codes, metrics, visits) = (Codes::default(), Metrics::default(), Mutex::default());
         let ending = watch::Sender::new(false);
-        Ok(Self { db, options, author, local, notes, codes, metrics, turns, ending })
+        Ok(Self { db, options, author, local, notes, codes, metrics, peers, visits, turns, ending })
     }
 
     /// Works on the database, in a thread that may take long, when it is the request's turn.

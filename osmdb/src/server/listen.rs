@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -27,6 +27,7 @@ use super::access;
 use super::app::{App, Logged};
 use super::ask::Suffix;
 use super::patient::Patient;
+use super::sync::From;
 
 /// When a connection cannot be taken, because too many files are open, say, another try comes after this.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -67,7 +68,11 @@ pub(crate) async fn listen(
     }
     drop(listener);
     app.ending.send_replace(true);
-    let all = async { while connections.join_next().await.is_some() {} };
+    let mut visits = std::mem::take(&mut *app.visits.lock().unwrap_or_else(PoisonError::into_inner));
+    let all = async {
+        while connections.join_next().await.is_some() {}
+        while visits.join_next().await.is_some() {}
+    };
     // Who is not done then is cut off; what was to be written is written in threads of its own.
     let _ = timeout(app.options.limits.farewell, all).await;
 }
@@ -126,7 +131,7 @@ async fn logged(
     app.metrics.begin();
     let mut work = AtWork { app, method: request.method().clone(), began: Instant::now(), status: GONE_AWAY };
     let uri = request.uri().clone();
-    let response = answer(app, routes, request).await;
+    let response = answer(app, from, routes, request).await;
     work.status = response.status().as_u16();
     if let Some(log) = &app.options.log {
         // What stands in the addresses of logging in, is good for logging in.
@@ -142,24 +147,24 @@ async fn logged(
 /// Answers one request.
 async fn answer(
     app: &App,
+    from: SocketAddr,
     routes: TowerToHyperService<Router>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let mut request = request.map(Body::new);
+    request.extensions_mut().insert(From(from));
+    if let Some((uri, suffix)) = Suffix::take(request.uri()) {
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(suffix);
+    }
     let asked = request.headers().clone();
     let mut response = match (access::preflight(&request), access::check(&app.options, &request)) {
         (Some(response), _) => response,
         (None, Err(refused)) => refused.into_response(),
-        (None, Ok(())) => {
-            if let Some((uri, suffix)) = Suffix::take(request.uri()) {
-                *request.uri_mut() = uri;
-                request.extensions_mut().insert(suffix);
-            }
-            match routes.call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
-        }
+        (None, Ok(())) => match routes.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
     };
     access::share(&app.options, &asked, &mut response);
     response

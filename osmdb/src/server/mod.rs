@@ -52,6 +52,7 @@ mod patient;
 mod plan;
 mod read;
 mod send;
+mod sync;
 mod tokens;
 mod upload;
 mod users;
@@ -72,7 +73,7 @@ pub(crate) use app::App;
 pub(crate) use error::ApiError;
 
 use crate::db::Db;
-use crate::error::Error;
+use crate::net::NetError;
 
 /// The port at which editors look for a server, if none is named.
 ///
@@ -87,13 +88,13 @@ pub const DEFAULT_PORT: u16 = 5000;
 /// Needs a tokio runtime of several threads, with I/O and time.
 ///
 /// # Errors
-/// The database has no key, and cannot make one.
+/// The store fails, or the database has no key and cannot make one.
 pub async fn serve(
     db: Arc<Db>,
     listener: TcpListener,
     options: ServerOptions,
     stop: impl Future<Output = ()>,
-) -> Result<(), Error> {
+) -> Result<(), NetError> {
     let app = Arc::new(App::new(db, options)?);
     let routes = routes().with_state(Arc::clone(&app));
     listen::listen(&app, listener, routes, stop).await;
@@ -111,6 +112,7 @@ fn routes() -> Router<Arc<App>> {
         .merge(metrics::routes())
         .merge(notes::routes())
         .merge(oauth::routes())
+        .merge(sync::routes())
         .merge(upload::routes())
         .merge(users::routes())
         .fallback(|| async { ApiError::not_found() })

@@ -19,7 +19,7 @@ pub struct Server {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     runtime: Option<Runtime>,
-    serving: Option<tokio::task::JoinHandle<Result<(), osmdb::Error>>>,
+    serving: Option<tokio::task::JoinHandle<Result<(), osmdb::net::NetError>>>,
     dir: Option<tempfile::TempDir>,
 }
 

@@ -460,28 +460,40 @@ fn an_edit_of_an_old_version_may_fork() {
     let made = upload(&server, changeset, &edit(5, "1.3"), "").good();
     assert_eq!(lines(&made), ["node old_id=\"3\" new_id=\"3\" new_version=\"6\""]);
     assert_eq!(server.db.counts().forks, 1);
-    // A head can be named.
-    let other = server.db.get(ElementId::node(3)).unwrap();
-    let older = other
-        .iter()
-        .find(|head| !server.get("/api/0.6/node/3").good().contains(&head.version.to_string()))
-        .unwrap();
+    // A head can be named: one that is not shown.
+    let (number, version) = heads(&server).into_iter().find(|(_, version)| !shows(&server, version)).unwrap();
     let named = format!(
-        "<modify><node id='3' version='5' osmdb:version='{}' changeset='CS' lat='1.4' lon='1.5'/></modify>",
-        older.version
+        "<modify><node id='3' version='{number}' osmdb:version='{version}' changeset='CS' lat='1.4' lon='1.5'/></modify>"
     );
     upload(&server, changeset, &named, "").good();
-    assert_eq!(server.db.get(ElementId::node(3)).unwrap().len(), 2);
-    let end = upload(&server, changeset, &edit(6, "1.5"), "?resolve=true").good();
-    assert_eq!(lines(&end), ["node old_id=\"3\" new_id=\"3\" new_version=\"7\""]);
+    assert!(heads(&server).iter().all(|(_, head)| *head != version));
+    assert_eq!(heads(&server).len(), 2);
+    let greatest = heads(&server).into_iter().map(|(number, _)| number).max().unwrap();
+    upload(&server, changeset, &edit(4, "1.5"), "?resolve=true").refused(409);
+    let end = upload(&server, changeset, &edit(greatest, "1.5"), "?resolve=true").good();
+    let last = greatest + 1;
+    assert_eq!(lines(&end), [format!("node old_id=\"3\" new_id=\"3\" new_version=\"{last}\"")]);
     assert_eq!(server.db.counts().forks, 0);
 
     // The same by the element's own path.
     upload(&server, changeset, &edit(4, "1.6"), "?fork=true").good();
     assert_eq!(server.db.counts().forks, 1);
-    let body = format!("<osm><node id='3' version='7' changeset='{changeset}' lat='1.7' lon='1.5'/></osm>");
-    assert_eq!(server.put("/api/0.6/node/3/forks", &body).good(), "8");
+    let body =
+        format!("<osm><node id='3' version='{last}' changeset='{changeset}' lat='1.7' lon='1.5'/></osm>");
+    assert_eq!(server.put("/api/0.6/node/3/forks", &body).good(), (last + 1).to_string());
     assert_eq!(server.db.counts().forks, 0);
+}
+
+/// Lists the heads of node 3: their numbers and versions.
+fn heads(server: &Server) -> Vec<(u32, String)> {
+    let json: Value = serde_json::from_str(&server.get("/api/0.6/node/3/forks.json").good()).unwrap();
+    let heads = json["elements"].as_array().unwrap().iter();
+    let number = |head: &Value| u32::try_from(head["version"].as_u64().unwrap()).unwrap();
+    heads.map(|head| (number(head), head["osmdb:version"].as_str().unwrap().to_owned())).collect()
+}
+
+fn shows(server: &Server, version: &str) -> bool {
+    server.get("/api/0.6/node/3").good().contains(version)
 }
 
 #[test]
