@@ -1,5 +1,5 @@
 // The elements of which there are several versions, none of which replaces the other.
-import { el } from "./dom.js";
+import { el, problem } from "./dom.js";
 
 export async function showForks(app) {
   const { forks, cursor } = await app.api.forks({ at: app.at });
@@ -19,11 +19,15 @@ function more(app, list, cursor) {
   return el("button", {
     type: "button",
     onclick: async (event) => {
-      const next = await app.api.forks({ at: app.at, cursor });
-      list.append(...next.forks.map((fork) => row(app, fork)));
       const button = event.target;
-      if (next.cursor) button.replaceWith(more(app, list, next.cursor));
-      else button.remove();
+      try {
+        const next = await app.api.forks({ at: app.at, cursor });
+        list.append(...next.forks.map((fork) => row(app, fork)));
+        if (next.cursor) button.replaceWith(more(app, list, next.cursor));
+        else button.remove();
+      } catch (error) {
+        button.replaceWith(problem(error));
+      }
     },
   }, "More");
 }

@@ -1,5 +1,5 @@
 // What passes a filter, listed.
-import { announce, el } from "./dom.js";
+import { announce, el, problem } from "./dom.js";
 
 export async function showResults(app) {
   const heading = el("h2", {}, "Search");
@@ -35,11 +35,15 @@ function more(app, list, cursor) {
   return el("button", {
     type: "button",
     onclick: async (event) => {
-      const next = await app.api.search(app.filter, { at: app.at, cursor });
-      list.append(...next.features.map((feature) => row(app, feature)));
       const button = event.target;
-      if (next.cursor) button.replaceWith(more(app, list, next.cursor));
-      else button.remove();
+      try {
+        const next = await app.api.search(app.filter, { at: app.at, cursor });
+        list.append(...next.features.map((feature) => row(app, feature)));
+        if (next.cursor) button.replaceWith(more(app, list, next.cursor));
+        else button.remove();
+      } catch (error) {
+        button.replaceWith(problem(error));
+      }
     },
   }, "More");
 }

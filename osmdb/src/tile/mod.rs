@@ -60,10 +60,10 @@ use crate::error::Error;
 impl<S: PageSource> Snapshot<S> {
     /// Makes a vector tile. One that shows nothing has no bytes.
     ///
-    /// Costs the pages of the spatial tree that cover the square, less those of what is too small to be seen; below
-    /// zoom 10, instead of roads all, those of roads by the tags tree; and those of `heads` of the relations of
-    /// what is there, with the ways and nodes of those that are areas. If the database has forks, also the pages
-    /// of `heads` up to the last of them. [`Tiles`] remembers what can be remembered.
+    /// Costs the pages of the spatial tree that cover the square, without the size classes that are too small to be
+    /// seen; at small zooms, the pages that find main roads and places by their tags; and the heads of the relations
+    /// that name what is there, with the ways and nodes of those that are areas. If the database has forks, also the
+    /// pages of `heads` up to the last of them. [`Tiles`] remembers areas, forks and tiles.
     ///
     /// See the [module](crate::tile) for an example.
     ///

@@ -1,6 +1,7 @@
 //! Syncing with a peer because the page asks for it, and who the peers are.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
+use futures_util::future::{Either, select};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -138,18 +140,20 @@ pub(super) async fn begin(
     // A session works on the database between the messages, so it has a thread.
     spawn_blocking(move || {
         let begun = Instant::now();
-        let stage = handle.block_on(unite(&app, &syncs, &address, accept)).map_or_else(
-            |error| match error {
-                NetError::UnknownPeer { key } => Stage::Unknown(Fingerprint::of(&key)),
-                error => Stage::Failed(error.to_string()),
-            },
-            |summary| Stage::Done {
+        let mut ended = app.ending.subscribe();
+        let ending = pin!(async { drop(ended.wait_for(|ended| *ended).await) });
+        let uniting = pin!(unite(&app, &syncs, &address, accept));
+        let stage = match handle.block_on(select(uniting, ending)) {
+            Either::Left((Ok(summary), _)) => Stage::Done {
                 numbers: Numbers::of(&summary),
                 gained: summary.gained,
                 forked: summary.forked.len(),
                 seconds: begun.elapsed().as_secs_f64(),
             },
-        );
+            Either::Left((Err(NetError::UnknownPeer { key }), _)) => Stage::Unknown(Fingerprint::of(&key)),
+            Either::Left((Err(error), _)) => Stage::Failed(error.to_string()),
+            Either::Right(_) => Stage::Failed("the server has ended".to_owned()),
+        };
         syncs.is(stage);
     });
     let mut response = reply::json(&json!({ "state": "running" }));
