@@ -148,7 +148,7 @@ impl<S: PageSource> Snapshot<S> {
         Ok(Some(ChangesetInfo { id, tags, opened, closed: closed.map(|closed| closed.at), bbox, versions }))
     }
 
-    fn changeset_payload(&self, id: u64) -> Result<Option<(Tags, Option<Closed>)>, Error> {
+    pub(super) fn changeset_payload(&self, id: u64) -> Result<Option<(Tags, Option<Closed>)>, Error> {
         let Some(value) = self.root().trees.heads.get(self.source(), &keys::element(element(id)))? else {
             return Ok(None);
         };
@@ -166,7 +166,7 @@ impl<S: PageSource> Snapshot<S> {
     }
 
     /// Counts them, without a look at each.
-    fn count_changes(&self, id: u64) -> Result<u64, Error> {
+    pub(super) fn count_changes(&self, id: u64) -> Result<u64, Error> {
         let range = KeyRange::prefix(&keys::changes(id));
         Ok(self.root().trees.changes.count_range(self.source(), &range)?)
     }

@@ -18,7 +18,35 @@ pub(crate) struct Span {
     pub(crate) sample: Option<Head>,
 }
 
+/// What decides whether an edit may be added to a changeset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChangesetState {
+    /// When it was opened and closed, in seconds since 1970.
+    pub(crate) opened: Option<i64>,
+    pub(crate) closed: Option<i64>,
+    /// How many versions belong to it.
+    pub(crate) versions: u64,
+    /// Who opened it, if anybody says so.
+    pub(crate) author: Option<Author>,
+}
+
 impl<S: PageSource> Snapshot<S> {
+    /// Returns how a changeset stands that was opened in a database. Costs the pages of its own versions, however
+    /// many edits it has.
+    pub(crate) fn changeset_state(&self, id: u64) -> Result<Option<ChangesetState>, Error> {
+        let Some((_, closed)) = self.changeset_payload(id)? else { return Ok(None) };
+        let element = ElementId::new(Kind::Changeset, id);
+        let mut own = self.get(element)?;
+        own.extend(self.replaced(element)?);
+        let first = own.iter().min_by_key(|head| (head.entry.timestamp(), head.version));
+        Ok(Some(ChangesetState {
+            opened: first.and_then(|head| head.entry.timestamp()),
+            closed: closed.map(|closed| closed.at),
+            versions: self.count_changes(id)?,
+            author: first.and_then(|head| head.entry.author()),
+        }))
+    }
+
     /// Returns the ids of all changesets that were opened in a database, in order. Costs the pages of `heads`
     /// that hold them.
     pub(crate) fn changeset_ids(&self) -> Result<Vec<u64>, Error> {

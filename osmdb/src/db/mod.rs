@@ -77,6 +77,8 @@ use apply::Applied;
 #[cfg(feature = "net")]
 pub(crate) use authors::stored_key;
 #[cfg(feature = "server")]
+pub(crate) use changesets::ChangesetState;
+#[cfg(feature = "server")]
 pub(crate) use numbers::numbers;
 pub(crate) use receive::{Heap, Received};
 use reflog::Cause;

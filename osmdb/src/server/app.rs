@@ -17,6 +17,7 @@ use super::local::Local;
 use super::metrics::Metrics;
 use super::notes::Notes;
 use super::oauth::Codes;
+use super::read::LONG_BODIES;
 use crate::db::Db;
 use crate::entry::Author;
 use crate::net::{self, NetError};
@@ -105,6 +106,8 @@ pub(crate) struct App {
     pub(crate) peers: Option<Arc<net::Server<FjallStore>>>,
     /// Peers who are here.
     pub(crate) visits: Mutex<JoinSet<()>>,
+    /// Long bodies that may come.
+    pub(crate) long_bodies: Arc<Semaphore>,
     /// Threads that work on the database.
     turns: Arc<Semaphore>,
     /// Whether the server is to end: then answers that have no end are ended.
@@ -129,8 +132,22 @@ impl App {
         let peers = options.peers.clone();
         let peers = peers.map(|peers| net::Server::new(Arc::clone(&db), peers).map(Arc::new)).transpose()?;
         let (codes, metrics, visits) = (Codes::default(), Metrics::default(), Mutex::default());
+        let long_bodies = Arc::new(Semaphore::new(LONG_BODIES));
         let ending = watch::Sender::new(false);
-        Ok(Self { db, options, author, local, notes, codes, metrics, peers, visits, turns, ending })
+        Ok(Self {
+            db,
+            options,
+            author,
+            local,
+            notes,
+            codes,
+            metrics,
+            peers,
+            visits,
+            long_bodies,
+            turns,
+            ending,
+        })
     }
 
     /// Works on the database, in a thread that may take long, when it is the request's turn.

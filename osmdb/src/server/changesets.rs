@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::read;
 use super::view::{UNKNOWN, View, limited};
 use super::write::{self, Summary, changesets_document};
-use crate::db::{ChangesetInfo, Snapshot, now, numbers};
+use crate::db::{ChangesetState, Snapshot, now, numbers};
 use crate::entry::{Author, Origin};
 use crate::error::Error;
 use crate::model::{BBox, Tags};
@@ -52,45 +52,49 @@ pub(crate) fn closed(number: u64, at: i64) -> ApiError {
 }
 
 /// Returns when a changeset was closed or ran out; `None` if it is open.
-fn closed_at<S: PageSource>(snapshot: &Snapshot<S>, info: &ChangesetInfo) -> Result<Option<i64>, Error> {
-    if info.closed.is_some() {
-        return Ok(info.closed);
+fn closed_at<S: PageSource>(
+    snapshot: &Snapshot<S>,
+    id: u64,
+    state: &ChangesetState,
+) -> Result<Option<i64>, Error> {
+    if state.closed.is_some() {
+        return Ok(state.closed);
     }
-    let (now, opened) = (now(), info.opened.unwrap_or_default());
+    let (now, opened) = (now(), state.opened.unwrap_or_default());
     if now > opened.saturating_add(OLD) {
         return Ok(Some(opened.saturating_add(OLD)));
     }
     if now <= opened.saturating_add(IDLE) {
         return Ok(None);
     }
-    let last = snapshot.changeset_span(info.id)?.last.unwrap_or(opened).max(opened);
+    let last = snapshot.changeset_span(id)?.last.unwrap_or(opened).max(opened);
     let ends = last.saturating_add(IDLE);
     Ok((now > ends).then_some(ends))
 }
 
-/// Returns a changeset that edits can be added to.
+/// Returns the id of a changeset that edits can be added to, and how many it has.
 pub(crate) fn open<S: PageSource>(
     app: &App,
     snapshot: &Snapshot<S>,
     number: u64,
-) -> Result<ChangesetInfo, ApiError> {
+) -> Result<(u64, u64), ApiError> {
     let id = app.local.changeset_id(number).ok_or_else(|| unknown(number))?;
-    let Some(info) = snapshot.changeset(id)? else {
+    let Some(state) = snapshot.changeset_state(id)? else {
         // One of OpenStreetMap, whose edits alone are here.
         let is_imported = id == number && snapshot.changes(id).next().is_some();
         return Err(if is_imported { not_yours() } else { unknown(number) });
     };
-    if snapshot.changeset_author(id)? != Some(app.author) {
+    if state.author != Some(app.author) {
         return Err(not_yours());
     }
-    if let Some(at) = closed_at(snapshot, &info)? {
-        if info.closed.is_none() {
+    if let Some(at) = closed_at(snapshot, id, &state)? {
+        if state.closed.is_none() {
             // What ran out is closed for all, so that nobody else adds to it. Who was quicker is right.
             let _ = app.db.close_changeset(id);
         }
         return Err(closed(number, at));
     }
-    Ok(info)
+    Ok((id, state.versions))
 }
 
 fn not_yours() -> ApiError {
@@ -113,8 +117,8 @@ async fn update(State(app): State<Arc<App>>, ask: Ask, body: Body) -> Result<Res
     let tags = read::body(&app, ask.headers(), body).await?;
     let written = app.work(move |app| {
         let tags = read::changeset_tags(&tags)?;
-        let info = open(app, &app.db.snapshot(), number)?;
-        app.db.tag_changeset(info.id, tags).map_err(|error| closed_meanwhile(error, number))?;
+        let (id, _) = open(app, &app.db.snapshot(), number)?;
+        app.db.tag_changeset(id, tags).map_err(|error| closed_meanwhile(error, number))?;
         let summary = Summary::of(app, &app.db.snapshot(), number)?.ok_or_else(|| unknown(number))?;
         Ok(changesets_document(form, &[summary], true, false))
     });
@@ -126,8 +130,8 @@ async fn close(State(app): State<Arc<App>>, ask: Ask, body: Body) -> Result<Resp
     // Nothing is asked of the body, but it is taken, so that the connection goes on.
     read::body(&app, ask.headers(), body).await?;
     let done = app.work(move |app| {
-        let info = open(app, &app.db.snapshot(), number)?;
-        app.db.close_changeset(info.id).map_err(|error| closed_meanwhile(error, number))?;
+        let (id, _) = open(app, &app.db.snapshot(), number)?;
+        app.db.close_changeset(id).map_err(|error| closed_meanwhile(error, number))?;
         Ok(())
     });
     done.await?;
@@ -166,9 +170,9 @@ impl Summary {
     /// its edits tell.
     fn of<S: PageSource>(app: &App, snapshot: &Snapshot<S>, number: u64) -> Result<Option<Self>, ApiError> {
         let Some(id) = app.local.changeset_id(number) else { return Ok(None) };
-        if let Some(info) = snapshot.changeset(id)? {
-            let closed = closed_at(snapshot, &info)?;
-            let author = snapshot.changeset_author(id)?;
+        if let (Some(info), Some(state)) = (snapshot.changeset(id)?, snapshot.changeset_state(id)?) {
+            let closed = closed_at(snapshot, id, &state)?;
+            let author = state.author;
             return Ok(Some(Self {
                 number,
                 id: (id != number).then_some(id),

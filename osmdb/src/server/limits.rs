@@ -25,7 +25,7 @@ pub struct Limits {
     pub changeset_elements: u64,
     /// So many elements are asked for at once.
     pub elements: usize,
-    /// So many bytes a body has at most, as it comes and unpacked.
+    /// So many bytes a body has at most, as it comes and unpacked. Of bodies beyond 1 MiB, two come at a time.
     pub body: usize,
     /// So many requests are worked on at a time; others wait.
     pub at_work: usize,
@@ -47,7 +47,7 @@ impl Default for Limits {
             map_nodes: 50_000,
             changeset_elements: 10_000,
             elements: 20_000,
-            body: 64 << 20,
+            body: 50 << 20,
             at_work: 16,
             connections: 512,
             silence: Duration::from_secs(30),

@@ -44,13 +44,13 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 async fn upload(State(app): State<Arc<App>>, ask: Ask, body: Body) -> Result<Response<Body>, ApiError> {
     let (form, number) = (ask.form()?, ask.number(3)?);
     let conflicts = conflicts(&ask)?;
-    let text = read::body(&app, ask.headers(), body).await?;
+    let body = read::body(&app, ask.headers(), body).await?;
     let written = app.work(move |app| {
         // What cannot be is said before all of a long body is read.
         changesets::open(app, &app.db.snapshot(), number)?;
         let most = app.options.limits.changeset_elements;
-        let edits = read::change(&text, most, || changesets::closed(number, now()))?;
-        drop(text);
+        let edits = read::change(&body, most, || changesets::closed(number, now()))?;
+        drop(body);
         let lines = write_all(app, number, &edits, conflicts)?;
         Ok(write::diff_result(form, &lines))
     });
@@ -122,9 +122,9 @@ async fn one(
 fn write_all(app: &App, number: u64, edits: &[Edit], conflicts: Conflicts) -> Result<Vec<Line>, ApiError> {
     for _ in 0..TRIES {
         let snapshot = app.db.snapshot();
-        let info = changesets::open(app, &snapshot, number)?;
+        let (changeset, versions) = changesets::open(app, &snapshot, number)?;
         let most = app.options.limits.changeset_elements;
-        if info.versions.saturating_add(edits.len() as u64) > most {
+        if versions.saturating_add(edits.len() as u64) > most {
             return Err(changesets::closed(number, now()));
         }
         let mut plan = Plan::new(app, &snapshot, conflicts, edits)?;
@@ -133,7 +133,7 @@ fn write_all(app: &App, number: u64, edits: &[Edit], conflicts: Conflicts) -> Re
             return Ok(plan.lines);
         }
         let mut batch = app.db.batch();
-        batch.in_changeset(info.id);
+        batch.in_changeset(changeset);
         for write in plan.writes.iter().cloned() {
             batch.push(write);
         }

@@ -286,7 +286,7 @@ async fn set_preference(
         if all.len() >= MAX_PREFERENCES && all.iter().all(|(known, _)| *known != key) {
             return Err(too_many());
         }
-        Ok(app.db.note(vec![(note_key(&key), Some(value.into_bytes()))])?)
+        Ok(app.db.note(vec![(note_key(&key), Some(value.as_bytes().to_vec()))])?)
     });
     done.await?;
     Ok(text(""))

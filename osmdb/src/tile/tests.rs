@@ -107,9 +107,10 @@ fn is_inside(at: Place, beyond: f64) -> bool {
 fn walk(line: &[Place]) -> Vec<Place> {
     let mut out = Vec::new();
     for pair in line.windows(2) {
-        let steps = ((pair[0].0 - pair[1].0).hypot(pair[0].1 - pair[1].1) * 4.0).clamp(1.0, 4_000.0) as u32;
-        out.extend((0..=steps).map(|step| {
-            let part = f64::from(step) / f64::from(steps);
+        let length = (pair[0].0 - pair[1].0).hypot(pair[0].1 - pair[1].1);
+        let steps = (length * 4.0).clamp(1.0, 4_000.0).floor();
+        out.extend((0..=4_000).map(f64::from).take_while(|step| *step <= steps).map(|step| {
+            let part = step / steps;
             (pair[0].0 + part * (pair[1].0 - pair[0].0), pair[0].1 + part * (pair[1].1 - pair[0].1))
         }));
     }

@@ -6,7 +6,7 @@ mod element;
 mod tags;
 mod xml;
 
-pub(crate) use body::body;
+pub(crate) use body::{LONG_BODIES, body};
 pub(crate) use change::change;
 pub(crate) use element::{Action, Content, Edit, single};
 pub(crate) use tags::{changeset_tags, preferences};
