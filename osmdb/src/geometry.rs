@@ -43,7 +43,7 @@ impl Window {
             && coord.lat() <= self.north
     }
 
-    const fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) const fn overlaps(&self, other: &Self) -> bool {
         self.west <= other.east
             && other.west <= self.east
             && self.south <= other.north

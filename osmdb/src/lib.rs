@@ -39,6 +39,7 @@ mod root;
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
 pub mod server;
 pub mod sync;
+pub mod tile;
 mod timestamp;
 mod views;
 

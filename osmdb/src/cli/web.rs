@@ -45,6 +45,7 @@ pub(super) fn serve(dir: &Directory, args: &WebArgs) -> Result<(), Failure> {
     let stop = Stop::new()?;
     let mut options = ServerOptions::default();
     options.origins.clone_from(&args.allow_origin);
+    options.home = Some(dir.path.clone());
     options.log = Some(Arc::new(|logged| super::output::note(&line(logged))));
     if args.tokens || !args.bind.is_loopback() {
         options.access = Access::Tokens(dir.path.clone());

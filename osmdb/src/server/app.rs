@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prolly::FjallStore;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::access::Access;
@@ -43,6 +44,9 @@ pub type Log = Arc<dyn Fn(&Logged<'_>) + Send + Sync>;
 pub struct ServerOptions {
     /// What a request may cost.
     pub limits: Limits,
+    /// The directory of the database. There it is kept who the peers are that the page syncs with, and what came of
+    /// a sync that was cut; without one, neither is kept.
+    pub home: Option<PathBuf>,
     /// Who may ask.
     pub access: Access,
     /// Pages from these origins (`https://editor.example`) may change what is here, beside those of this machine.
@@ -56,9 +60,9 @@ pub struct ServerOptions {
 
 impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limits, access, origins, peers, log: _ } = self;
+        let Self { limits, home, access, origins, peers, log: _ } = self;
         let mut out = f.debug_struct("ServerOptions");
-        out.field("limits", limits).field("access", access).field("origins", origins);
+        out.field("limits", limits).field("home", home).field("access", access).field("origins", origins);
         out.field("peers", peers).finish_non_exhaustive()
     }
 }
@@ -106,6 +110,8 @@ pub(crate) struct App {
     pub(crate) long_bodies: Arc<Semaphore>,
     /// Threads that work on the database.
     turns: Arc<Semaphore>,
+    /// Whether the server is to end: then answers that have no end are ended.
+    pub(crate) ending: watch::Sender<bool>,
 }
 
 impl fmt::Debug for App {
@@ -127,7 +133,21 @@ impl App {
         let peers = peers.map(|peers| net::Server::new(Arc::clone(&db), peers).map(Arc::new)).transpose()?;
         let (codes, metrics, visits) = (Codes::default(), Metrics::default(), Mutex::default());
         let long_bodies = Arc::new(Semaphore::new(LONG_BODIES));
-        Ok(Self { db, options, author, local, notes, codes, metrics, peers, visits, long_bodies, turns })
+        let ending = watch::Sender::new(false);
+        Ok(Self {
+            db,
+            options,
+            author,
+            local,
+            notes,
+            codes,
+            metrics,
+            peers,
+            visits,
+            long_bodies,
+            turns,
+            ending,
+        })
     }
 
     /// Works on the database, in a thread that may take long, when it is the request's turn.

@@ -40,7 +40,7 @@ pub(crate) async fn listen(
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(app.options.limits.connections.max(1)));
-    let (ending, ended) = watch::channel(false);
+    let ended = app.ending.subscribe();
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -67,8 +67,7 @@ pub(crate) async fn listen(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    // Whoever listens is there as long as the receiver above.
-    let _ = ending.send(true);
+    app.ending.send_replace(true);
     let mut visits = std::mem::take(&mut *app.visits.lock().unwrap_or_else(PoisonError::into_inner));
     let all = async {
         while connections.join_next().await.is_some() {}

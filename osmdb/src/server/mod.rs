@@ -47,6 +47,7 @@ mod map;
 mod metrics;
 mod notes;
 mod oauth;
+mod page;
 mod patient;
 mod plan;
 mod read;
@@ -104,6 +105,7 @@ pub async fn serve(
 fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(about::routes())
+        .merge(page::routes())
         .merge(changesets::routes())
         .merge(elements::routes())
         .merge(map::routes())

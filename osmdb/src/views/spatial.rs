@@ -147,6 +147,29 @@ pub(crate) fn surely_touches(key: &[u8], windows: &[Window]) -> bool {
     })
 }
 
+/// Returns a window around what is filed under a key. `None`: it is nowhere.
+pub(crate) fn window_of(key: &[u8]) -> Option<Window> {
+    let class = *key.first().filter(|class| **class <= MAX_CLASS)?;
+    let corner = Cell::of_hash(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)).coord().ok()?;
+    let far = |low: i32, extent: u8| {
+        i32::try_from(i64::from(low) + longest_extent(class, extent)).unwrap_or(i32::MAX)
+    };
+    let (east, north) = (far(corner.lon(), *key.get(9)?), far(corner.lat(), *key.get(10)?));
+    Some(Window { west: corner.lon(), south: corner.lat(), east, north })
+}
+
+/// Returns the longest that the larger side may be of what is filed under a key, in 10⁻⁷ degree. `None`: it is nowhere.
+pub(crate) fn side_of(key: &[u8]) -> Option<i64> {
+    let class = key.first().filter(|class| **class <= MAX_CLASS)?;
+    let extent = key.get(9)?.max(key.get(10)?);
+    Some(longest_extent(*class, *extent))
+}
+
+/// Returns the least class in which anything has a side of this length, in 10⁻⁷ degree.
+pub(crate) fn least_class(side: i64) -> u8 {
+    (0..MAX_CLASS).find(|class| longest_side(*class) >= side).unwrap_or(MAX_CLASS)
+}
+
 /// Returns where the node is that a key names. `None`: it names something else.
 pub(crate) fn node_at(key: &[u8]) -> Option<Coord> {
     element_of(key).filter(|element| element.kind == Kind::Node)?;

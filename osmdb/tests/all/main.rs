@@ -22,6 +22,8 @@ mod flatgeobuf;
 mod from_peer;
 mod keeping;
 mod maps;
+#[cfg(feature = "server")]
+mod page;
 mod places;
 mod program;
 mod publishing;
