@@ -35,6 +35,7 @@ pub mod net;
 mod pack;
 mod remote;
 mod root;
+mod signed_root;
 pub mod sync;
 mod timestamp;
 mod views;
@@ -67,10 +68,12 @@ pub use pack::{
     PackOrigin, Publish, PublishError, Published,
 };
 pub use remote::{
-    Answers, Ask, AskError, AskNearest, BlockingAnswers, BlockingRemote, DEFAULT_CACHE_PAGES, Dropped,
-    Incoming, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_READ_BYTES, MAX_TREE_NAME_BYTES, OriginError,
-    PageOrigin, Remote, RemoteError, RemoteOptions, RemotePages, Request, Traffic, block_on,
+    Announced, Answers, Ask, AskError, AskNearest, BlockingAnswers, BlockingRemote, DEFAULT_CACHE_PAGES,
+    Dropped, Incoming, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_READ_BYTES, MAX_TREE_NAME_BYTES,
+    OriginError, PageOrigin, Remote, RemoteError, RemoteOptions, RemotePages, Request, Signers, Traffic,
+    TrustError, block_on,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
+pub use signed_root::{SignedRoot, SignedRootError};
 pub use timestamp::{parse_timestamp, show_timestamp};
 pub use views::spatial::Geometry;

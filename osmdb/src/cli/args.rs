@@ -35,6 +35,13 @@ pub(super) struct Cli {
     /// asking
     #[arg(long, global = true, value_name = "FINGERPRINT")]
     pub(super) accept: Vec<Fingerprint>,
+    /// With --from: read this root, whatever is said there
+    #[arg(long = "root", id = "trusted_root", global = true, value_name = "ROOT", conflicts_with = "at")]
+    pub(super) trusted_root: Option<Cid>,
+    /// With --from: read only a root that this one has signed: the name of one of `osmdb peers`, a fingerprint or a
+    /// key. With --cache, also none that is older than one that was read before
+    #[arg(long, global = true, value_name = "SIGNER")]
+    pub(super) trust: Vec<String>,
     /// With --from: keep what was read in this directory, for the next time
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) cache: Option<PathBuf>,

@@ -80,7 +80,7 @@ pub(super) enum Failure {
     #[error("the database was not there at {at}: ask for a later time")]
     NotYet { at: osmdb::At },
     /// A dataset elsewhere.
-    #[error("{}{}", .0, remote_advice(.0))]
+    #[error("{}{}{}", .0, remote_advice(.0), super::trust::advice(.0))]
     Remote(#[from] RemoteError),
     /// A folder with files.
     #[error(transparent)]
@@ -104,6 +104,16 @@ pub(super) enum Failure {
     /// `--cache` without `--from`.
     #[error("--cache is for what is read with --from")]
     NothingToCache,
+    /// `--root` or `--trust` without `--from`.
+    #[error(
+        "--root and --trust are for what is read with --from; a root of this database is named with --at"
+    )]
+    NobodyToTrust,
+    /// `--trust` with the name of nobody.
+    #[error(
+        "no peer is called `{0}`: see `osmdb peers`, or give the fingerprint of whoever is to be trusted"
+    )]
+    NoSigner(String),
     /// `--accept` with nobody to call.
     #[error("--accept is for sync, and for --from with a peer")]
     NobodyToAccept,
@@ -203,6 +213,7 @@ impl Failure {
             | Self::NoTimeThere
             | Self::NobodyToAccept
             | Self::NothingToCache
+            | Self::NobodyToTrust
             | Self::Address(_)
             | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),

@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted, note, size};
+use super::trust::{self, Trust};
 use super::{Verb, export, history, nearest, query, show, sync};
 
 /// What the address of a peer begins with. Everything else is a place with files.
@@ -24,7 +25,7 @@ pub(super) fn publish(dir: &Directory, at: Option<At>, to: &str) -> Result<(), F
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
     let mut folder = Folder::open(to).map_err(|source| Failure::Folder { name: to.to_owned(), source })?;
-    let published = snapshot.publish_to(&mut folder)?;
+    let published = db.publish_signed(&snapshot, &mut folder)?;
     note(&format!(
         "{} in {}, {}",
         counted(published.pages, "new page", "new pages"),
@@ -43,6 +44,7 @@ pub(super) struct From {
     pub(super) cache: Option<PathBuf>,
     pub(super) accept: Vec<Fingerprint>,
     pub(super) at: Option<At>,
+    pub(super) trust: Trust,
     /// The database of whoever asks, if there is one.
     pub(super) own: Directory,
 }
@@ -64,19 +66,22 @@ impl From {
             Some(At::Root(root)) => Some(root),
             Some(At::Time(_)) => return Err(Failure::NoTimeThere),
         };
-        let options = RemoteOptions { root, ..RemoteOptions::default() };
+        let options = self.trust.options(root, &self.home())?;
         if PEERS.iter().any(|scheme| self.name.starts_with(scheme)) {
             let address = self.name.parse().map_err(Failure::Address)?;
             let runtime = sync::runtime()?;
             let caller = self.caller(&cache)?;
             let connection = caller.connect(&runtime, &address, &self.accept)?;
             // What is kept already need not come again with the greeting.
+            let key = connection.peer();
             let first = self.cache.is_none().then(|| first_ask(verb)).transpose()?.flatten();
             let origin = match first {
-                Some(ask) if root.is_none() => PeerOrigin::asking(self.name.as_str(), connection, ask),
+                Some(ask) if options.root.is_none() => {
+                    PeerOrigin::asking(self.name.as_str(), connection, ask)
+                }
                 _ => PeerOrigin::new(self.name.as_str(), connection),
             };
-            let read = self.read(&options, origin, cache, verb);
+            let read = self.read(&options, origin.of_peer(key), cache, verb);
             let result = read.map_err(|failure| match failure.stranger() {
                 Some(_) if caller.home.is_none() => Failure::NoKey { address: self.name.clone() },
                 Some(ours) => Failure::peer(&self.name, NetError::NotKnownThere { ours }),
@@ -104,6 +109,15 @@ impl From {
         }
     }
 
+    /// Returns where it is kept who is known: with the database here, or else with the cache.
+    fn home(&self) -> Directory {
+        let path = match &self.cache {
+            Some(cache) if database::look(&self.own).is_err() => cache,
+            _ => &self.own.path,
+        };
+        self.own.other(path)
+    }
+
     fn read<O: PageOrigin, C: PageStore>(
         &self,
         options: &RemoteOptions,
@@ -121,6 +135,9 @@ impl From {
             rounds,
             size(bytes)
         ));
+        if options.root.is_none() {
+            note(&trust::shown(remote.root(), remote.signed(), &self.home()));
+        }
         result
     }
 }

@@ -31,6 +31,7 @@ mod serve;
 mod show;
 mod stats;
 mod sync;
+mod trust;
 mod watch;
 
 use std::error::Error as _;
@@ -57,13 +58,17 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, at, wait, from, accept, cache, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, wait, from, accept, trusted_root, trust, cache, verb }: Cli) -> Result<(), Failure> {
     let db = Directory { path: db, wait: Duration::from_secs(wait.into()) };
     if at.is_some() && !verb.reads_the_past() {
         return Err(Failure::NotThen);
     }
+    let trust = trust::Trust { root: trusted_root, signers: trust };
     if let Some(name) = from {
-        return from::From { name, cache, accept, at, own: db }.run(&verb);
+        return from::From { name, cache, accept, at, trust, own: db }.run(&verb);
+    }
+    if trust.is_given() {
+        return Err(Failure::NobodyToTrust);
     }
     if cache.is_some() {
         return Err(Failure::NothingToCache);

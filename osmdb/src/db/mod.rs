@@ -28,6 +28,7 @@ mod reflog;
 mod single;
 mod snapshot;
 mod stage;
+mod standing;
 mod time;
 mod tree_writer;
 mod undo;
@@ -68,6 +69,7 @@ pub use self::write::{Edited, InUse, Replaces, Write, Written};
 use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
+use crate::signed_root::SignedRoot;
 use apply::Applied;
 #[cfg(feature = "net")]
 pub(crate) use authors::stored_key;
@@ -101,6 +103,8 @@ pub struct Db<S = FjallStore> {
     bell: watch::Bell,
     ids: Mutex<new_ids::NewIds>,
     key: OnceLock<Arc<DeviceKey>>,
+    /// The root that was signed last.
+    signed: Mutex<Option<SignedRoot>>,
 }
 
 /// The turn to change the database.
@@ -196,6 +200,7 @@ impl<S: PageStore> Db<S> {
             bell: watch::Bell::default(),
             ids: Mutex::default(),
             key: OnceLock::new(),
+            signed: Mutex::default(),
         })
     }
 

@@ -14,6 +14,7 @@ mod reader;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use self::answers::Answers;
 pub use self::ask::{
@@ -22,3 +23,4 @@ pub use self::ask::{
 pub use self::blocking::{BlockingAnswers, BlockingRemote, RemotePages, block_on};
 pub use self::origin::{Incoming, MAX_READ_BYTES, OriginError, PageOrigin, Request, Traffic};
 pub use self::reader::{DEFAULT_CACHE_PAGES, Dropped, Remote, RemoteError, RemoteOptions};
+pub use self::trust::{Announced, Signers, TrustError};

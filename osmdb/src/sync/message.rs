@@ -25,6 +25,10 @@ pub(crate) const STOP: u8 = 12;
 pub(crate) const READ: u8 = 16;
 pub(crate) const PAGES: u8 = 17;
 pub(crate) const READ_END: u8 = 18;
+pub(crate) const SIGNED: u8 = 19;
+
+/// In the first byte of a reader's tag: it reads signed roots.
+pub(crate) const READS_SIGNED: u8 = 1;
 
 /// The bytes of a root by which it is recognized among a few thousand.
 pub(crate) const SHORT_BYTES: usize = 5;

@@ -26,6 +26,7 @@ use super::walk::{Found, Walk};
 use super::wire::{Incoming, Outgoing};
 use crate::db::{Db, Received, Snapshot};
 use crate::root::Root;
+use crate::signed_root::SignedRoot;
 
 /// A peer takes in about so many entries a second, on a slow machine.
 const ENTRIES_PER_SECOND: u64 = 5_000;
@@ -52,9 +53,11 @@ pub struct Session<'a, S> {
     /// What is to be sent, in order.
     sending: VecDeque<Job>,
     /// Questions of a reader that wait, each with the root that was here when it came.
-    questions: VecDeque<(Cid, Wanted)>,
+    questions: VecDeque<(Cid, Option<SignedRoot>, Wanted)>,
     /// The one that is being answered: its pages are held until they are sent.
     answer: Option<Answer<'a, S>>,
+    /// What is said before its end.
+    signed: Option<SignedRoot>,
     receiving: Option<Receiving>,
     /// What has come as a whole, and is to be added.
     arrived: Option<Receiving>,
@@ -160,6 +163,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             sending: VecDeque::new(),
             questions: VecDeque::new(),
             answer: None,
+            signed: None,
             receiving: None,
             arrived: None,
             announced: part.map(|part| part.cursor),
@@ -318,7 +322,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             Message::Stop { reason } => return Err(SyncError::Refused { reason }),
             Message::Hello(hello) if self.theirs.is_none() => return self.meet(hello),
             Message::Read(wanted) if reads && self.questions.len() < MAX_QUESTIONS => {
-                self.questions.push_back((self.db.root(), *wanted));
+                // Where nothing can be noted any more, nothing is signed, and all is answered.
+                let signed = self.is_to_sign(&wanted).then(|| self.db.sign_root().ok()).flatten();
+                let root = signed.map_or_else(|| self.db.root(), |signed| signed.root());
+                self.questions.push_back((root, signed, *wanted));
             }
             _ if self.theirs.is_none() || reads => return Err(out_of_turn),
             // Only what was used is given again: so this ends with what is sent.
@@ -384,6 +391,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             Message::Hello(_) | Message::Read(_) => return Err(out_of_turn),
         }
         Ok(())
+    }
+
+    /// Tells whether a reader wants to know who stands for the root.
+    fn is_to_sign(&self, wanted: &Wanted) -> bool {
+        let reads_signed =
+            |hello: &Hello| hello.tag.first().is_some_and(|bits| bits & message::READS_SIGNED != 0);
+        wanted.root.is_none() && self.theirs.as_ref().is_some_and(reads_signed)
     }
 
     /// Hears what the peer holds, and begins to send.
@@ -527,14 +541,18 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     /// Does one piece of work; tells whether there was any.
     fn work(&mut self) -> Result<bool, SyncError> {
         if self.answer.is_none()
-            && let Some((now, wanted)) = self.questions.pop_front()
+            && let Some((now, signed, wanted)) = self.questions.pop_front()
         {
             self.answer = Some(Answer::begin(self.db.store(), now, wanted)?);
+            self.signed = signed;
         }
         if let Some(answer) = &mut self.answer {
             let (kind, body) = answer.message()?;
             if kind == message::READ_END {
                 self.answer = None;
+                if let Some(signed) = self.signed.take() {
+                    self.out.push(message::SIGNED, &signed.encode(), false)?;
+                }
             }
             self.out.push(kind, &body, true)?;
             return Ok(true);

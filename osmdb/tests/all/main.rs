@@ -32,6 +32,8 @@ mod remote;
 #[cfg(feature = "net")]
 mod sync;
 mod tags;
+#[cfg(feature = "net")]
+mod trust;
 mod watch;
 #[cfg(feature = "http")]
 mod web;
