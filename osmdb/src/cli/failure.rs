@@ -114,6 +114,9 @@ pub(super) enum Failure {
         "no peer is called `{0}`: see `osmdb peers`, or give the fingerprint of whoever is to be trusted"
     )]
     NoSigner(String),
+    /// `--follow` with a directory.
+    #[error("{}: nobody tells what is new in a directory: --follow is for peers that are called", .0.display())]
+    NobodyToFollow(PathBuf),
     /// `--accept` with nobody to call.
     #[error("--accept is for sync, and for --from with a peer")]
     NobodyToAccept,
@@ -214,6 +217,7 @@ impl Failure {
             | Self::NobodyToAccept
             | Self::NothingToCache
             | Self::NobodyToTrust
+            | Self::NobodyToFollow(_)
             | Self::Address(_)
             | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),

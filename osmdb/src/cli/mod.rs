@@ -14,6 +14,7 @@ mod export;
 mod failure;
 #[cfg(feature = "flatgeobuf")]
 mod flatgeobuf;
+mod follow;
 mod from;
 mod geojson;
 mod graph;

@@ -39,6 +39,8 @@ mod write;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+#[cfg(feature = "net")]
+use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prolly::{
@@ -303,6 +305,18 @@ impl<S: PageStore> Db<S> {
     /// The store fails, or a record is damaged.
     pub fn reflog(&self) -> Result<Vec<Reflog>, Error> {
         reflog::read(&self.store)
+    }
+
+    /// Returns how often the root has changed since the database was opened.
+    #[cfg(feature = "net")]
+    pub(crate) fn changes(&self) -> u64 {
+        self.bell.count()
+    }
+
+    /// Is ready with that number when it is another one; the task is woken then.
+    #[cfg(feature = "net")]
+    pub(crate) fn poll_changes(&self, known: u64, cx: &Context<'_>) -> Poll<u64> {
+        self.bell.poll(known, cx)
     }
 
     fn write_turn(&self) -> MutexGuard<'_, Turn> {

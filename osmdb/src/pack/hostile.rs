@@ -255,7 +255,7 @@ fn a_root_that_is_not_there() {
     publish(dir.path());
     let path = dir.path().join(MANIFEST_NAME);
     let mut manifest = Manifest::decode(&fs::read(&path).unwrap()).unwrap();
-    manifest.root = Cid::of(b"another root");
+    (manifest.root, manifest.signed) = (Cid::of(b"another root"), None);
     fs::write(&path, manifest.encode().unwrap()).unwrap();
     let error = failure(read_once(dir.path()));
     assert!(matches!(error, OriginError::Missing(cid) if cid == Cid::of(b"another root")), "{error}");

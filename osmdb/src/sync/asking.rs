@@ -76,6 +76,7 @@ impl Asker {
         // It holds nothing, of no dataset. What it understands stands in place of the tag.
         let hello = Hello {
             reader: true,
+            follows: false,
             tag: [READS_SIGNED, 0, 0, 0],
             root: Cid::from_hash([0; 32]),
             part: None,

@@ -165,6 +165,9 @@ pub enum SyncError {
         /// How long.
         after: Duration,
     },
+    /// Too many peers stay connected already.
+    #[error("too many peers follow this one already: sync now and then, or follow another")]
+    NoRoom,
     /// The peer gave up, and says why.
     #[error("the peer gave up: {reason}")]
     Refused {
@@ -228,6 +231,7 @@ impl SyncError {
             | Self::Silence { .. }
             | Self::Slow { .. }
             | Self::Refused { .. }
+            | Self::NoRoom
             | Self::Cut
             | Self::Inbox { .. }
             | Self::Compressor(_) => false,

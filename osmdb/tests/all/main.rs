@@ -19,6 +19,8 @@ mod export;
 #[cfg(feature = "flatgeobuf")]
 mod flatgeobuf;
 #[cfg(feature = "net")]
+mod follow;
+#[cfg(feature = "net")]
 mod from_peer;
 mod keeping;
 mod maps;

@@ -137,9 +137,7 @@ fn a_signer_who_says_two_things_at_once_is_noticed() {
     let seen = ask(false).unwrap();
     assert_eq!(ask(false).unwrap(), seen);
     match ask(true) {
-        Err(RemoteError::Trust {
-            source: TrustError::Twice { author, number: 7, seen: before }, ..
-        }) => {
+        Err(RemoteError::Trust { source: TrustError::Twice { author, number: 7, seen: before }, .. }) => {
             assert_eq!((author, before), (key.author(), seen));
         }
         other => panic!("{other:?}"),

@@ -293,7 +293,7 @@ fn a_root_that_is_not_there() {
     let another = Cid::of(b"another root");
     let lie: Lie = Box::new(move |kind, body| {
         if kind != READ_END {
-            return same(kind, &body);
+            return if kind == SIGNED { Vec::new() } else { same(kind, &body) };
         }
         let mut out = Vec::new();
         put_unsigned(&mut out, prolly::cbor::Reader::new(&body).unsigned().unwrap());
@@ -419,6 +419,7 @@ fn no_question_gets_more_than_it_asked_for() {
         let mut session = Session::new(&*db, Options::default()).unwrap();
         let mut out = Outgoing::new();
         let reader = message::Hello {
+            follows: false,
             reader: true,
             tag: [0; 4],
             root: Cid::from_hash([0; 32]),
@@ -524,9 +525,8 @@ fn a_peer_that_says_an_older_root_than_before() {
     let lie: Lie = Box::new(move |kind, body| match kind {
         SIGNED => vec![(kind, old.encode())],
         READ_END => {
-            let (id, _) = pages(&body);
             let mut out = Vec::new();
-            put_unsigned(&mut out, id);
+            put_unsigned(&mut out, prolly::cbor::Reader::new(&body).unsigned().unwrap());
             put_bytes(&mut out, old.root().as_bytes());
             put_unsigned(&mut out, 0);
             vec![(kind, out)]
@@ -536,8 +536,8 @@ fn a_peer_that_says_an_older_root_than_before() {
     let dir = tempfile::tempdir().unwrap();
     for (lie, is_honest) in [(honest(), true), (lie, false)] {
         let key = db.author().unwrap();
-        let origin = peer("hilltop", &db, lie).of_peer(Some(key));
         let opened = runtime().block_on(async {
+            let origin = peer("hilltop", &db, lie).of_peer(Some(key));
             let cache = prolly::FjallStore::open(dir.path().join("cache")).unwrap();
             let opened = Remote::open_with(&RemoteOptions::default(), vec![origin], cache).await;
             opened.map(|remote| remote.root())
