@@ -69,9 +69,9 @@ pub use pack::{
 };
 pub use remote::{
     Announced, Answers, Ask, AskError, AskNearest, BlockingAnswers, BlockingRemote, DEFAULT_CACHE_PAGES,
-    Dropped, Incoming, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_READ_BYTES, MAX_TREE_NAME_BYTES,
-    OriginError, PageOrigin, Remote, RemoteError, RemoteOptions, RemotePages, Request, Signers, Traffic,
-    TrustError, block_on,
+    Dropped, Incoming, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_PINS, MAX_READ_BYTES,
+    MAX_TREE_NAME_BYTES, OriginError, PageOrigin, Pins, Remote, RemoteError, RemoteOptions, RemotePages,
+    Request, Signers, Traffic, TrustError, block_on,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
 pub use signed_root::{SignedRoot, SignedRootError};

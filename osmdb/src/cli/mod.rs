@@ -27,6 +27,7 @@ mod merge;
 mod nearest;
 mod output;
 mod peers;
+mod pins;
 mod query;
 mod serve;
 mod show;
@@ -65,14 +66,11 @@ fn run(Cli { db, at, wait, from, accept, trusted_root, trust, cache, verb }: Cli
         return Err(Failure::NotThen);
     }
     let trust = trust::Trust { root: trusted_root, signers: trust };
-    if let Some(name) = from {
-        return from::From { name, cache, accept, at, trust, own: db }.run(&verb);
+    if from.is_some() || cache.is_some() {
+        return from::From { name: from, cache, accept, at, trust, own: db }.run(&verb);
     }
     if trust.is_given() {
         return Err(Failure::NobodyToTrust);
-    }
-    if cache.is_some() {
-        return Err(Failure::NothingToCache);
     }
     if !accept.is_empty() && !matches!(verb, Verb::Sync(_)) {
         return Err(Failure::NobodyToAccept);
@@ -100,6 +98,9 @@ fn run(Cli { db, at, wait, from, accept, trusted_root, trust, cache, verb }: Cli
         Verb::Take(args) => bundle::take(&db, &args),
         Verb::Sync(args) => sync::sync(&db, &args, &accept),
         Verb::Serve(args) => serve::serve(&db, &args),
+        Verb::Pin { .. } | Verb::Pins { .. } | Verb::Unpin { .. } | Verb::CheckOut { .. } => {
+            Err(Failure::NoCache)
+        }
         Verb::Peers(args) => peers::peers(&db, &args),
         Verb::Merge { other, stats, json } => merge::merge(&db, &other, stats, json),
         Verb::Create(args) => edit::create(&db, &args),

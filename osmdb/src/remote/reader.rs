@@ -8,10 +8,12 @@ use super::answering::{Answer, Answering};
 use super::ask::{Ask, AskError};
 use super::asking::{Asking, lock};
 use super::origin::{OriginError, PageOrigin, Traffic};
-use super::shelf::{Session, Shelf};
+use super::pins::{MAX_PINS, Pins};
+use super::shelf::{Hold, Session, Shelf};
 use super::trust::{Announced, Distrust, Signers, TrustError, judge};
 use crate::entry::Author;
 use crate::error::Error;
+use crate::model::ElementId;
 use crate::root::{Counts, Root};
 use crate::signed_root::SignedRoot;
 
@@ -119,6 +121,15 @@ pub enum RemoteError {
         /// Why not.
         source: TrustError,
     },
+    /// More areas were to be pinned than [`MAX_PINS`].
+    #[error("{MAX_PINS} areas are pinned already: let go of one first")]
+    TooManyPins,
+    /// What is there of an element does not have all versions that it links to.
+    #[error("the dataset lacks earlier versions of {element}")]
+    Incomplete {
+        /// The element.
+        element: ElementId,
+    },
     /// There is no origin to ask: none was given, or all have lied before.
     #[error("there is nobody left to ask")]
     NoOrigin,
@@ -189,6 +200,8 @@ pub struct Remote<O, C: PageStore = MemoryStore> {
     options: RemoteOptions,
     /// Who stands for the root, if one is asked.
     announced: Option<Announced>,
+    /// What is read if nobody could be asked.
+    offline: Option<Pins>,
 }
 
 impl<O: PageOrigin> Remote<O> {
@@ -244,16 +257,26 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     pub async fn open_with(options: &RemoteOptions, origins: Vec<O>, cache: C) -> Result<Self, RemoteError> {
         let shelf = Shelf::new(cache, options.cache_pages)?;
         let dropped = Mutex::new(vec![None; origins.len()]);
+        let mut offline = None;
         let announced = match options.root {
             Some(_) => None,
-            None => Some(newest(&origins, shelf.store(), options.signers.as_ref()).await?),
+            None => match newest(&origins, shelf.store(), options.signers.as_ref()).await {
+                Ok(announced) => Some(announced),
+                Err(error) => {
+                    let pins = pinned(&shelf, options, &error)?;
+                    let Some(pins) = pins else { return Err(error) };
+                    let announced = Announced { root: pins.root, signed: pins.signed, peer: None };
+                    offline = Some(pins);
+                    Some(announced)
+                }
+            },
         };
         let cid = options.root.or(announced.map(|announced| announced.root)).ok_or(RemoteError::NoOrigin)?;
         let tops = Vec::new();
         let mut asking = Asking { origins: &origins, dropped: &dropped, shelf: &shelf, tops, came: 0 };
         let root = asking.open(cid).await?;
         let pages = Mutex::new(asking.came);
-        Ok(Self { origins, dropped, shelf, root, pages, options: options.clone(), announced })
+        Ok(Self { origins, dropped, shelf, root, pages, options: options.clone(), announced, offline })
     }
 
     /// Returns the root that is read. Costs nothing.
@@ -293,6 +316,25 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     #[must_use]
     pub fn signed(&self) -> Option<SignedRoot> {
         self.announced.and_then(|announced| announced.signed)
+    }
+
+    /// Returns what is pinned in the cache, if no origin could be reached when this was opened: it is read at that root,
+    /// and inside of those areas. `None` once somebody was reached. Costs nothing.
+    ///
+    /// ```
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use osmdb::{Db, PackOrigin, Remote};
+    /// # let dir = tempfile::tempdir()?;
+    /// # Db::in_memory("osm")?.publish_to(dir.path())?;
+    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
+    /// assert_eq!(remote.offline(), None);
+    /// # Ok(())
+    /// # }
+    /// # osmdb::block_on(run()).unwrap();
+    /// ```
+    #[must_use]
+    pub const fn offline(&self) -> Option<&Pins> {
+        self.offline.as_ref()
     }
 
     /// Returns the root record: the name, the trees and the counts. Costs nothing.
@@ -358,6 +400,7 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
             return Ok(false);
         }
         let announced = newest(&self.origins, self.shelf.store(), self.options.signers.as_ref()).await?;
+        self.offline = None;
         let cid = announced.root;
         if cid == self.root.cid() {
             self.announced = Some(announced);
@@ -452,7 +495,10 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     }
 
     pub(super) fn begin(&self, ask: &Ask) -> Result<Running<'_, C>, RemoteError> {
-        let answering = Answering::new(&self.root, ask)?;
+        let answering = match &self.offline {
+            Some(_) => Answering::new(&self.root, &ask.clone().by_place())?,
+            None => Answering::new(&self.root, ask)?,
+        };
         Ok(Running { answering, session: Session::new(&self.shelf) })
     }
 
@@ -462,11 +508,20 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
         ask: &Ask,
         running: &mut Running<'_, C>,
     ) -> Result<Option<Answer>, RemoteError> {
+        self.go_on_asking(Some(ask), running).await
+    }
+
+    /// Returns the next part of the answer; origins are told the question, or only the pages that are missing.
+    pub(super) async fn go_on_asking(
+        &self,
+        told: Option<&Ask>,
+        running: &mut Running<'_, C>,
+    ) -> Result<Option<Answer>, RemoteError> {
         loop {
             match running.answering.step(&running.session)? {
                 Step::Ready(answer) => return Ok(answer),
                 Step::Missing(missing) => {
-                    self.fetch(Some(ask), &running.session, missing).await?;
+                    self.fetch(told, &running.session, missing).await?;
                 }
             }
         }
@@ -486,6 +541,11 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
         result
     }
 
+    /// Lets nothing be removed from the cache while what this returns is there.
+    pub(super) fn hold(&self) -> Hold<'_, C> {
+        Hold::new(&self.shelf)
+    }
+
     pub(super) fn session(&self) -> Session<'_, C> {
         Session::new(&self.shelf)
     }
@@ -498,6 +558,25 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     fn note(&self, came: u64) {
         *lock(&self.pages) += came;
     }
+}
+
+/// Returns what is pinned, if nobody could be asked what the root is, and what is pinned may be read instead.
+fn pinned<C: PageStore>(
+    shelf: &Shelf<C>,
+    options: &RemoteOptions,
+    error: &RemoteError,
+) -> Result<Option<Pins>, RemoteError> {
+    let nobody = match error {
+        RemoteError::NoOrigin => true,
+        RemoteError::Origin { source: OriginError::Offline { .. }, .. } => true,
+        RemoteError::Origin { source: OriginError::Peer(error), .. } => !error.is_fault_of_peer(),
+        _ => false,
+    };
+    let is_trusted = |pins: &Pins| match &options.signers {
+        None => true,
+        Some(signers) => pins.signed.is_some_and(|signed| signers.trusts(&signed.author())),
+    };
+    Ok(Pins::in_cache(shelf.store())?.filter(|pins| nobody && is_trusted(pins)))
 }
 
 /// A question that is being answered.

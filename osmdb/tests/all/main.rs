@@ -24,6 +24,8 @@ mod follow;
 mod from_peer;
 mod keeping;
 mod maps;
+#[cfg(feature = "net")]
+mod pins;
 mod places;
 mod program;
 mod publishing;
