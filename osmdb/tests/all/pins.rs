@@ -163,7 +163,7 @@ fn a_refresh_reads_what_has_changed_and_nothing_twice() {
 fn what_is_pinned_is_never_removed_and_lets_others_have_room() {
     let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
     let (there, _) = town();
-    let options = RemoteOptions { cache_pages: 24, ..RemoteOptions::default() };
+    let options = RemoteOptions { cache_pages: 16, ..RemoteOptions::default() };
     let remote = ask(&runtime, &there, dir.path(), &options);
     remote.pin(middle()).unwrap();
     for number in 0..8 {
