@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let places: Vec<_> = places.collect();
     println!("zoom  tiles    bytes p50      max   made p50      p99   remembered p50");
     for zoom in 0..=MAX_ZOOM {
-        let mut ids: Vec<TileId> = places.iter().filter_map(|coord| around(zoom, coord.lat(), coord.lon())).collect();
+        let mut ids: Vec<TileId> =
+            places.iter().filter_map(|coord| around(zoom, coord.lat(), coord.lon())).collect();
         ids.sort_unstable();
         ids.dedup();
         let step = ids.len().div_ceil(MOST).max(1);

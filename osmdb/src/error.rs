@@ -167,6 +167,9 @@ pub enum Error {
     /// A note with the name of an author is damaged.
     #[error("the names of the authors are damaged")]
     AuthorNote,
+    /// The note of the root that was signed last is damaged.
+    #[error("the note of the root that was signed last is damaged")]
+    SignedNote,
     /// A root whose pages are not here, or that is no root.
     #[error("the pages of the root {root} are not here")]
     NoRoot {

@@ -65,6 +65,8 @@ pub struct Filter {
     /// The kinds that do not pass, by code.
     without: [bool; Kind::ALL.len()],
     tags: Vec<Condition>,
+    /// Everything in a box is looked at, whatever it costs.
+    by_place: bool,
 }
 
 /// A condition on tags.
@@ -118,7 +120,7 @@ impl Filter {
     /// ```
     #[must_use]
     pub const fn new() -> Self {
-        Self { without: [false; Kind::ALL.len()], tags: Vec::new() }
+        Self { without: [false; Kind::ALL.len()], tags: Vec::new(), by_place: false }
     }
 
     /// Lets pass only elements of these kinds.
@@ -219,11 +221,27 @@ impl Filter {
             *without |= other;
         }
         self.tags.extend(other.tags);
+        self.by_place |= other.by_place;
         self
     }
 
     fn with(mut self, condition: Condition) -> Self {
         self.tags.push(condition);
+        self
+    }
+
+    /// Lets the same pass, but has a query for a box look at everything in it, and never at what has a tag: for
+    /// whoever has the pages of the box alone. It is not written with the filter's text.
+    ///
+    /// ```
+    /// use osmdb::{Filter, Kind, Tags};
+    /// let filter = "amenity".parse::<Filter>()?.by_place();
+    /// assert!(!filter.matches(Kind::Node, &Tags::new()));
+    /// # Ok::<(), osmdb::ParseFilterError>(())
+    /// ```
+    #[must_use]
+    pub const fn by_place(mut self) -> Self {
+        self.by_place = true;
         self
     }
 
@@ -260,7 +278,8 @@ impl Filter {
 
     /// Returns tags that whatever passes has, all of them.
     pub(crate) fn demands(&self) -> impl Iterator<Item = Demand<'_>> {
-        self.tags.iter().filter_map(|condition| match condition {
+        let looked_up = if self.by_place { &[] } else { self.tags.as_slice() };
+        looked_up.iter().filter_map(|condition| match condition {
             Condition::Has(key) | Condition::Contains(key, _) => Some(Demand { key, value: None }),
             Condition::Is(key, value) => Some(Demand { key, value: Some(value) }),
             Condition::Lacks(_) | Condition::IsNot(..) => None,

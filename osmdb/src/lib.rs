@@ -38,6 +38,7 @@ mod root;
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
 pub mod server;
+mod signed_root;
 pub mod sync;
 pub mod tile;
 mod timestamp;
@@ -71,10 +72,12 @@ pub use pack::{
     PackOrigin, Publish, PublishError, Published,
 };
 pub use remote::{
-    Answers, Ask, AskError, AskNearest, BlockingAnswers, BlockingRemote, DEFAULT_CACHE_PAGES, Dropped,
-    Incoming, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_READ_BYTES, MAX_TREE_NAME_BYTES, OriginError,
-    PageOrigin, Remote, RemoteError, RemoteOptions, RemotePages, Request, Traffic, block_on,
+    Announced, Answers, Ask, AskError, AskNearest, BlockingAnswers, BlockingRemote, DEFAULT_CACHE_PAGES,
+    Dropped, Incoming, MAX_ASK_BYTES, MAX_ASK_IDS, MAX_ASK_TREES, MAX_PINS, MAX_READ_BYTES,
+    MAX_TREE_NAME_BYTES, OriginError, PageOrigin, Pins, Remote, RemoteError, RemoteOptions, RemotePages,
+    Request, Signers, Traffic, TrustError, block_on,
 };
 pub use root::{Counts, DEFAULT_NAME, FORMAT, MAX_NAME_BYTES, Root, RootError, Trees};
+pub use signed_root::{SignedRoot, SignedRootError};
 pub use timestamp::{parse_timestamp, show_timestamp};
 pub use views::spatial::Geometry;

@@ -49,7 +49,9 @@ pub fn run(
         let count = times.len();
         let rate = f64::from(u32::try_from(count)?) / seconds;
         let (p50, p99) = percentiles(times);
-        println!("{row:<28} {count:>6} in {seconds:.0} s, {rate:.1} a second  p50 {p50:>7.2} ms  p99 {p99:>7.2} ms");
+        println!(
+            "{row:<28} {count:>6} in {seconds:.0} s, {rate:.1} a second  p50 {p50:>7.2} ms  p99 {p99:>7.2} ms"
+        );
         rows.push(serde_json::json!({
             "row": row, "clients": clients, "requests": count, "a second": rate, "p50 ms": p50, "p99 ms": p99,
             "seconds": seconds,

@@ -135,8 +135,13 @@ fn reads<T>(
     }
     let mean = bytes / asked.len().max(1);
     let (p50, p99) = percentiles(&mut times);
-    println!("{row:<28} {:>6} requests  p50 {p50:>7.2} ms  p99 {p99:>7.2} ms  {mean:>8} bytes each", asked.len());
-    Ok(serde_json::json!({ "row": row, "p50 ms": p50, "p99 ms": p99, "bytes": mean, "requests": asked.len() }))
+    println!(
+        "{row:<28} {:>6} requests  p50 {p50:>7.2} ms  p99 {p99:>7.2} ms  {mean:>8} bytes each",
+        asked.len()
+    );
+    Ok(
+        serde_json::json!({ "row": row, "p50 ms": p50, "p99 ms": p99, "bytes": mean, "requests": asked.len() }),
+    )
 }
 
 /// Returns the median and the 99th percentile, in milliseconds.
@@ -170,7 +175,8 @@ impl Server {
     /// Returns what the server has in memory, in bytes.
     fn memory(&self) -> Result<u64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no memory is known")?;
+        let resident =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no memory is known")?;
         Ok(resident.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
 }

@@ -35,6 +35,13 @@ pub(super) struct Cli {
     /// asking
     #[arg(long, global = true, value_name = "FINGERPRINT")]
     pub(super) accept: Vec<Fingerprint>,
+    /// With --from: read this root, whatever is said there
+    #[arg(long = "root", id = "trusted_root", global = true, value_name = "ROOT", conflicts_with = "at")]
+    pub(super) trusted_root: Option<Cid>,
+    /// With --from: read only a root that this one has signed: the name of one of `osmdb peers`, a fingerprint or a
+    /// key. With --cache, also none that is older than one that was read before
+    #[arg(long, global = true, value_name = "SIGNER")]
+    pub(super) trust: Vec<String>,
     /// With --from: keep what was read in this directory, for the next time
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) cache: Option<PathBuf>,
@@ -331,6 +338,49 @@ pub(super) enum Verb {
         osmdb peers accept 28142-39391-20653-19938 Riverside       in another window\n  \
         ssh hilltop osmdb serve --stdio /srv/osm.db                what `osmdb sync ssh://…` runs")]
     Serve(serve::ServeArgs),
+    /// Keep an area of a dataset elsewhere in the cache, for when nobody can be reached
+    ///
+    /// What is pinned is never removed to make room. Without a box, and whenever another one is pinned, all areas are
+    /// brought to what is there now: only what has changed in them is read.
+    #[command(after_help = "Examples:\n  \
+        osmdb --from tcp://hilltop:5001 --cache ./kept pin 1.50,42.50,1.55,42.52\n  \
+        osmdb --from tcp://hilltop:5001 --cache ./kept pin          bring all of it up to date\n  \
+        osmdb --cache ./kept query --bbox 1.51,42.51,1.52,42.52     in the field\n  \
+        osmdb --cache ./kept --db field.db check-out 1.50,42.50,1.55,42.52")]
+    Pin {
+        /// West, south, east and north in degrees
+        #[arg(value_name = "W,S,E,N", allow_hyphen_values = true)]
+        bbox: Option<BBox>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what is pinned in a cache, and as of when
+    #[command(after_help = "Example:\n  osmdb --cache ./kept pins")]
+    Pins {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let go of an area that is pinned in a cache
+    #[command(after_help = "Example:\n  osmdb --cache ./kept unpin 1.50,42.50,1.55,42.52")]
+    Unpin {
+        /// West, south, east and north in degrees
+        #[arg(value_name = "W,S,E,N", allow_hyphen_values = true)]
+        bbox: BBox,
+    },
+    /// Copy an area of a dataset elsewhere, or of what is pinned, into the database here, to edit it
+    ///
+    /// The elements come with all versions that theirs replace, so that what is edited here replaces what is there,
+    /// and is no fork, when somebody who has the dataset merges this database.
+    #[command(after_help = "Examples:\n  \
+        osmdb --cache ./kept --db field.db check-out 1.50,42.50,1.55,42.52\n  \
+        osmdb --db full.db merge field.db                           back home")]
+    CheckOut {
+        /// West, south, east and north in degrees
+        #[arg(value_name = "W,S,E,N", allow_hyphen_values = true)]
+        bbox: BBox,
+    },
     /// Print this database's fingerprint and the peers that it knows, with their last sync and root
     #[command(
         after_help = "Examples:\n  osmdb peers\n  osmdb peers accept 28142-39391-20653-19938 Hilltop\n  osmdb peers forget Hilltop"

@@ -95,7 +95,7 @@ pub(super) enum Failure {
     #[error("the database was not there at {at}: ask for a later time")]
     NotYet { at: osmdb::At },
     /// A dataset elsewhere.
-    #[error("{}{}", .0, remote_advice(.0))]
+    #[error("{}{}{}", .0, remote_advice(.0), super::trust::advice(.0))]
     Remote(#[from] RemoteError),
     /// A folder with files.
     #[error(transparent)]
@@ -110,15 +110,39 @@ pub(super) enum Failure {
     },
     /// `--from` with a verb that does not read.
     #[error(
-        "--from is for root, get, query, nearest, history, refs, changes and export: for others, `osmdb sync` with a peer or import the data here"
+        "--from is for root, get, query, nearest, history, refs, changes, export, pin and check-out: for others, `osmdb sync` with a peer or import the data here"
     )]
     NotFrom,
     /// `--from` with a time.
     #[error("a dataset elsewhere has no reflog here: give --at a root")]
     NoTimeThere,
-    /// `--cache` without `--from`.
-    #[error("--cache is for what is read with --from")]
+    /// `--cache` without `--from`, and nothing pinned there.
+    #[error(
+        "--cache is for what is read with --from; without it, what was pinned there can be read, and nothing was"
+    )]
     NothingToCache,
+    /// `pin` and its like without `--cache`.
+    #[error("say with --cache where pinned areas are kept, and with --from where they are read")]
+    NoCache,
+    /// `pin` without an area, where none is pinned.
+    #[error("nothing is pinned there yet: name a box, such as 1.50,42.50,1.55,42.52")]
+    NothingPinned,
+    /// `unpin` with an area that is not pinned.
+    #[error("{0} is not pinned there: see `osmdb pins`")]
+    NotPinned(osmdb::BBox),
+    /// `--root` or `--trust` without `--from`.
+    #[error(
+        "--root and --trust are for what is read with --from; a root of this database is named with --at"
+    )]
+    NobodyToTrust,
+    /// `--trust` with the name of nobody.
+    #[error(
+        "no peer is called `{0}`: see `osmdb peers`, or give the fingerprint of whoever is to be trusted"
+    )]
+    NoSigner(String),
+    /// `--follow` with a directory.
+    #[error("{}: nobody tells what is new in a directory: --follow is for peers that are called", .0.display())]
+    NobodyToFollow(PathBuf),
     /// `--accept` with nobody to call.
     #[error("--accept is for sync, and for --from with a peer")]
     NobodyToAccept,
@@ -187,6 +211,16 @@ impl Failure {
         }
     }
 
+    /// Tells whether a peer could not be reached.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Peer { error, .. } => {
+                matches!(**error, NetError::Connect { .. } | NetError::SlowHandshake | NetError::Io(_))
+            }
+            _ => false,
+        }
+    }
+
     /// Tells whether a peer was met, though it failed later.
     pub(super) fn has_met_peer(&self) -> bool {
         match self {
@@ -218,6 +252,10 @@ impl Failure {
             | Self::NoTimeThere
             | Self::NobodyToAccept
             | Self::NothingToCache
+            | Self::NoCache
+            | Self::NothingPinned
+            | Self::NobodyToTrust
+            | Self::NobodyToFollow(_)
             | Self::Address(_)
             | Self::Cursor(_) => true,
             Self::Write(error) => matches!(error.problem(), WriteProblem::UnknownFormat),
@@ -259,6 +297,7 @@ fn remote_advice(error: &RemoteError) -> &'static str {
         RemoteError::Origin { source: OriginError::Pack(_) | OriginError::Unasked { .. }, .. } => {
             ": have it published again"
         }
+        RemoteError::NoOrigin => ": it is not pinned; name with --from somebody who has it",
         RemoteError::Origin { source: OriginError::Missing(_), .. } => {
             ": give another root, or have it published again"
         }

@@ -7,7 +7,7 @@ use osmdb::io::FileFormat;
 use osmdb::net::{Fingerprint, Identity, NetError, PeerOrigin};
 use osmdb::{
     Ask, AskNearest, At, BBox, BlockingRemote, ElementId, Feature, Filter, Folder, Kind, MAX_ASK_IDS,
-    PackOrigin, PageOrigin, Payload, RemoteOptions, Traffic,
+    PackOrigin, PageOrigin, Payload, Pins, RemoteError, RemoteOptions, Traffic,
 };
 use prolly::{FjallStore, MemoryStore, PageStore};
 
@@ -15,7 +15,8 @@ use super::caller::Caller;
 use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted, note, size};
-use super::{Verb, export, history, nearest, query, show, sync};
+use super::trust::{self, Trust};
+use super::{Verb, export, history, nearest, pins, query, show, sync};
 
 /// What the address of a peer begins with. Everything else is a place with files.
 const PEERS: [&str; 4] = ["tcp://", "ws://", "ssh://", "exec:"];
@@ -24,7 +25,7 @@ pub(super) fn publish(dir: &Directory, at: Option<At>, to: &str) -> Result<(), F
     let db = database::existing(dir)?;
     let snapshot = database::snapshot(&db, at)?;
     let mut folder = Folder::open(to).map_err(|source| Failure::Folder { name: to.to_owned(), source })?;
-    let published = snapshot.publish_to(&mut folder)?;
+    let published = db.publish_signed(&snapshot, &mut folder)?;
     note(&format!(
         "{} in {}, {}",
         counted(published.pages, "new page", "new pages"),
@@ -39,20 +40,32 @@ pub(super) fn publish(dir: &Directory, at: Option<At>, to: &str) -> Result<(), F
 /// A dataset elsewhere, as the arguments name it.
 #[derive(Debug)]
 pub(super) struct From {
-    pub(super) name: String,
+    /// `None`: what is pinned in the cache.
+    pub(super) name: Option<String>,
     pub(super) cache: Option<PathBuf>,
     pub(super) accept: Vec<Fingerprint>,
     pub(super) at: Option<At>,
+    pub(super) trust: Trust,
     /// The database of whoever asks, if there is one.
     pub(super) own: Directory,
 }
 
 impl From {
     pub(super) fn run(&self, verb: &Verb) -> Result<(), Failure> {
+        if let Some(done) = pins::without_asking(verb, self.cache.as_deref()) {
+            return done;
+        }
         if !is_answered(verb) {
-            return Err(Failure::NotFrom);
+            return Err(if self.name.is_some() { Failure::NotFrom } else { Failure::NothingToCache });
+        }
+        if matches!(verb, Verb::Pin { .. }) && (self.name.is_none() || self.cache.is_none()) {
+            return Err(Failure::NoCache);
         }
         match &self.cache {
+            Some(dir) if self.name.is_none() => {
+                let cache = FjallStore::open_existing(dir).map_err(|_| Failure::NothingToCache)?;
+                self.run_with(verb, cache)
+            }
             Some(dir) => self.run_with(verb, FjallStore::open(dir).map_err(osmdb::Error::from)?),
             None => self.run_with(verb, MemoryStore::new()),
         }
@@ -64,22 +77,37 @@ impl From {
             Some(At::Root(root)) => Some(root),
             Some(At::Time(_)) => return Err(Failure::NoTimeThere),
         };
-        let options = RemoteOptions { root, ..RemoteOptions::default() };
-        if PEERS.iter().any(|scheme| self.name.starts_with(scheme)) {
-            let address = self.name.parse().map_err(Failure::Address)?;
+        let options = self.trust.options(root, &self.home())?;
+        let Some(name) = &self.name else {
+            if Pins::in_cache(&cache).map_err(RemoteError::from)?.is_none() {
+                return Err(Failure::NothingToCache);
+            }
+            return self.read_pinned(&options, cache, verb);
+        };
+        if PEERS.iter().any(|scheme| name.starts_with(scheme)) {
+            let address = name.parse().map_err(Failure::Address)?;
             let runtime = sync::runtime()?;
             let caller = self.caller(&cache)?;
-            let connection = caller.connect(&runtime, &address, &self.accept)?;
+            let connection = match caller.connect(&runtime, &address, &self.accept) {
+                Err(failure) if failure.is_out_of_reach() && !matches!(verb, Verb::Pin { .. }) => {
+                    if Pins::in_cache(&cache).map_err(RemoteError::from)?.is_none() {
+                        return Err(failure);
+                    }
+                    return self.read_pinned(&options, cache, verb);
+                }
+                connected => connected?,
+            };
             // What is kept already need not come again with the greeting.
+            let key = connection.peer();
             let first = self.cache.is_none().then(|| first_ask(verb)).transpose()?.flatten();
             let origin = match first {
-                Some(ask) if root.is_none() => PeerOrigin::asking(self.name.as_str(), connection, ask),
-                _ => PeerOrigin::new(self.name.as_str(), connection),
+                Some(ask) if options.root.is_none() => PeerOrigin::asking(name.as_str(), connection, ask),
+                _ => PeerOrigin::new(name.as_str(), connection),
             };
-            let read = self.read(&options, origin, cache, verb);
+            let read = self.read(&options, vec![origin.of_peer(key)], cache, verb);
             let result = read.map_err(|failure| match failure.stranger() {
-                Some(_) if caller.home.is_none() => Failure::NoKey { address: self.name.clone() },
-                Some(ours) => Failure::peer(&self.name, NetError::NotKnownThere { ours }),
+                Some(_) if caller.home.is_none() => Failure::NoKey { address: name.clone() },
+                Some(ours) => Failure::peer(name, NetError::NotKnownThere { ours }),
                 None => failure,
             });
             // A command that does not end is not waited for.
@@ -89,8 +117,9 @@ impl From {
         if !self.accept.is_empty() {
             return Err(Failure::NobodyToAccept);
         }
-        let failed = |source| Failure::Folder { name: self.name.clone(), source };
-        self.read(&options, PackOrigin::new(Folder::open(&self.name).map_err(failed)?), cache, verb)
+        let failed = |source| Failure::Folder { name: name.clone(), source };
+        let origin = PackOrigin::new(Folder::open(name).map_err(failed)?);
+        self.read(&options, vec![origin], cache, verb)
     }
 
     /// Says who calls: the device that has the database here; without one, the device that has the cache.
@@ -104,15 +133,45 @@ impl From {
         }
     }
 
-    fn read<O: PageOrigin, C: PageStore>(
+    /// Returns where it is kept who is known: with the database here, or else with the cache.
+    fn home(&self) -> Directory {
+        let path = match &self.cache {
+            Some(cache) if database::look(&self.own).is_err() => cache,
+            _ => &self.own.path,
+        };
+        self.own.other(path)
+    }
+
+    /// Reads what is pinned, and asks nobody.
+    fn read_pinned<C: PageStore>(
         &self,
         options: &RemoteOptions,
-        origin: O,
         cache: C,
         verb: &Verb,
     ) -> Result<(), Failure> {
-        let remote = BlockingRemote::open_with(options, vec![origin], cache)?;
-        let result = answer(&remote, verb);
+        self.read(options, Vec::<PackOrigin<Folder>>::new(), cache, verb)
+    }
+
+    fn read<O: PageOrigin, C: PageStore>(
+        &self,
+        options: &RemoteOptions,
+        origins: Vec<O>,
+        cache: C,
+        verb: &Verb,
+    ) -> Result<(), Failure> {
+        let remote = BlockingRemote::open_with(options, origins, cache)?;
+        if let Some(pins) = remote.offline() {
+            note(&format!("nobody was asked: this is what is pinned, {}", pins::shown(pins)));
+        }
+        let result = match verb {
+            Verb::Pin { bbox, json } => pins::pin(&remote, *bbox, *json),
+            Verb::CheckOut { bbox } => pins::check_out(&remote, *bbox, &self.own),
+            Verb::Query(args) if remote.offline().is_some() => answer(&remote, &Verb::Query(args.by_place())),
+            Verb::Nearest(args) if remote.offline().is_some() => {
+                answer(&remote, &Verb::Nearest(args.by_place()))
+            }
+            _ => answer(&remote, verb),
+        };
         let Traffic { rounds, requests, bytes, pages } = remote.traffic();
         note(&format!(
             "read {} in {}, {} of them one after another, {}",
@@ -121,6 +180,9 @@ impl From {
             rounds,
             size(bytes)
         ));
+        if options.root.is_none() && remote.offline().is_none() {
+            note(&trust::shown(remote.root(), remote.signed(), &self.home()));
+        }
         result
     }
 }
@@ -137,6 +199,8 @@ const fn is_answered(verb: &Verb) -> bool {
             | Verb::Refs { .. }
             | Verb::Changes { .. }
             | Verb::Export { changeset: None, .. }
+            | Verb::Pin { .. }
+            | Verb::CheckOut { .. }
     )
 }
 

@@ -14,6 +14,7 @@ mod export;
 mod failure;
 #[cfg(feature = "flatgeobuf")]
 mod flatgeobuf;
+mod follow;
 mod from;
 mod geojson;
 mod graph;
@@ -26,6 +27,7 @@ mod merge;
 mod nearest;
 mod output;
 mod peers;
+mod pins;
 mod query;
 mod serve;
 mod show;
@@ -33,6 +35,7 @@ mod stats;
 mod sync;
 #[cfg(feature = "server")]
 mod token;
+mod trust;
 mod watch;
 mod web;
 
@@ -60,16 +63,17 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { db, at, wait, from, accept, cache, verb }: Cli) -> Result<(), Failure> {
+fn run(Cli { db, at, wait, from, accept, trusted_root, trust, cache, verb }: Cli) -> Result<(), Failure> {
     let db = Directory { path: db, wait: Duration::from_secs(wait.into()) };
     if at.is_some() && !verb.reads_the_past() {
         return Err(Failure::NotThen);
     }
-    if let Some(name) = from {
-        return from::From { name, cache, accept, at, own: db }.run(&verb);
+    let trust = trust::Trust { root: trusted_root, signers: trust };
+    if from.is_some() || cache.is_some() {
+        return from::From { name: from, cache, accept, at, trust, own: db }.run(&verb);
     }
-    if cache.is_some() {
-        return Err(Failure::NothingToCache);
+    if trust.is_given() {
+        return Err(Failure::NobodyToTrust);
     }
     if !accept.is_empty() && !matches!(verb, Verb::Sync(_)) {
         return Err(Failure::NobodyToAccept);
@@ -97,6 +101,9 @@ fn run(Cli { db, at, wait, from, accept, cache, verb }: Cli) -> Result<(), Failu
         Verb::Take(args) => bundle::take(&db, &args),
         Verb::Sync(args) => sync::sync(&db, &args, &accept),
         Verb::Serve(args) => serve::serve(&db, &args),
+        Verb::Pin { .. } | Verb::Pins { .. } | Verb::Unpin { .. } | Verb::CheckOut { .. } => {
+            Err(Failure::NoCache)
+        }
         Verb::Peers(args) => peers::peers(&db, &args),
         #[cfg(feature = "server")]
         Verb::Token(verb) => token::token(&db, &verb),

@@ -12,7 +12,7 @@ use super::output::Out;
 use super::query::joined;
 
 /// From where, and what, is looked for.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct NearestArgs {
     /// Latitude and longitude in degrees
     #[arg(value_name = "LAT,LON", allow_hyphen_values = true)]
@@ -32,6 +32,12 @@ pub(super) struct NearestArgs {
 }
 
 impl NearestArgs {
+    /// Asks the same of whoever has the pages of the box alone.
+    pub(super) fn by_place(&self) -> Self {
+        let filter = self.filter.iter().cloned().map(Filter::by_place).collect();
+        Self { filter, ..self.clone() }
+    }
+
     pub(super) const fn place(&self) -> Coord {
         self.from
     }

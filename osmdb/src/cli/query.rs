@@ -12,7 +12,7 @@ use super::geojson::{self, Layout};
 use super::output::{Out, note};
 
 /// What is asked, of a box or of everything.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct QueryArgs {
     /// West, south, east and north in degrees
     #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true, conflicts_with = "geohash")]
@@ -48,6 +48,12 @@ enum Format {
 }
 
 impl QueryArgs {
+    /// Asks the same of whoever has the pages of the box alone.
+    pub(super) fn by_place(&self) -> Self {
+        let filter = self.filter.iter().cloned().map(Filter::by_place).collect();
+        Self { filter, ..self.clone() }
+    }
+
     /// Returns the box, if there is one, and if what is asked goes together.
     pub(super) fn area(&self) -> Result<Option<BBox>, Failure> {
         if self.counts() && (self.limit.is_some() || self.cursor.is_some()) {

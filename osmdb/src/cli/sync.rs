@@ -16,6 +16,7 @@ use super::bundle;
 use super::caller::Caller;
 use super::database::{self, Directory};
 use super::failure::Failure;
+use super::follow;
 use super::keeping::now;
 use super::merge;
 use super::output::{Out, complain, counted, grouped, plain, size};
@@ -30,7 +31,11 @@ pub(super) struct SyncArgs {
     /// directory of another database, or a stick or another directory for bundles
     #[arg(required = true, value_name = "PEER")]
     peers: Vec<Address>,
-    /// Print one JSON object for each peer
+    /// Stay connected, to all of them at once: what is new on either side goes to the other within a moment. Calls
+    /// again when a connection is cut, and ends when the program is stopped
+    #[arg(long)]
+    follow: bool,
+    /// Print one JSON object for each peer; with --follow, for each time that something went to and fro
     #[arg(long)]
     json: bool,
 }
@@ -40,6 +45,9 @@ pub(super) fn sync(dir: &Directory, args: &SyncArgs, accept: &[Fingerprint]) -> 
         args.peers.iter().any(|peer| matches!(peer, Address::Dir(other) if merge::is_same(&dir.path, other)));
     if own {
         return Err(Failure::Itself(dir.path.clone()));
+    }
+    if args.follow {
+        return follow::follow(dir, &args.peers, accept, args.json);
     }
     let runtime = runtime()?;
     let failed = database::change(dir, |db| {

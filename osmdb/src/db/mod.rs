@@ -33,6 +33,7 @@ mod reflog;
 mod single;
 mod snapshot;
 mod stage;
+mod standing;
 mod time;
 mod tree_writer;
 mod undo;
@@ -43,6 +44,8 @@ mod write;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+#[cfg(feature = "net")]
+use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prolly::{
@@ -73,6 +76,7 @@ pub use self::write::{Edited, InUse, Replaces, Write, Written};
 use crate::entry::{DeviceKey, Fresh};
 use crate::error::Error;
 use crate::root::{Counts, MAX_NAME_BYTES, Root, Trees};
+use crate::signed_root::SignedRoot;
 use apply::Applied;
 #[cfg(feature = "net")]
 pub(crate) use authors::stored_key;
@@ -110,6 +114,8 @@ pub struct Db<S = FjallStore> {
     bell: watch::Bell,
     ids: Mutex<new_ids::NewIds>,
     key: OnceLock<Arc<DeviceKey>>,
+    /// The root that was signed last.
+    signed: Mutex<Option<SignedRoot>>,
 }
 
 /// The turn to change the database.
@@ -205,6 +211,7 @@ impl<S: PageStore> Db<S> {
             bell: watch::Bell::default(),
             ids: Mutex::default(),
             key: OnceLock::new(),
+            signed: Mutex::default(),
         })
     }
 
@@ -307,6 +314,18 @@ impl<S: PageStore> Db<S> {
     /// The store fails, or a record is damaged.
     pub fn reflog(&self) -> Result<Vec<Reflog>, Error> {
         reflog::read(&self.store)
+    }
+
+    /// Returns how often the root has changed since the database was opened.
+    #[cfg(feature = "net")]
+    pub(crate) fn changes(&self) -> u64 {
+        self.bell.count()
+    }
+
+    /// Is ready with that number when it is another one; the task is woken then.
+    #[cfg(feature = "net")]
+    pub(crate) fn poll_changes(&self, known: u64, cx: &Context<'_>) -> Poll<u64> {
+        self.bell.poll(known, cx)
     }
 
     fn write_turn(&self) -> MutexGuard<'_, Turn> {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use prolly::PageStore;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::error::NetError;
 use crate::db::Db;
-use crate::sync::{Options, Session, Summary, SyncError};
+use crate::sync::{KEEP_ALIVE, Options, Session, Summary, SyncError};
 
 /// So many bytes are read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -67,9 +67,32 @@ where
     S: PageStore + Sync,
     T: AsyncRead + AsyncWrite + Unpin,
 {
+    sync_or_stay(db, stream, options, &mut progress, || Ok(())).await
+}
+
+/// The same; is asked before the session stays open to follow.
+pub(super) async fn sync_or_stay<S, T>(
+    db: &Db<S>,
+    stream: T,
+    options: Options,
+    mut progress: impl FnMut(&Summary),
+    stays: impl FnOnce() -> Result<(), SyncError>,
+) -> Result<Summary, NetError>
+where
+    S: PageStore + Sync,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let changes = db.changes();
     let mut session = Session::new(db, options)?;
     let mut link = Link::new(stream);
-    match exchange(&mut session, &mut link, &mut progress).await {
+    let exchanged = match exchange(&mut session, &mut link, &mut progress).await {
+        Ok(()) if session.is_following() => match stays() {
+            Ok(()) => follow(db, changes, &mut session, &mut link, &mut progress).await,
+            Err(error) => Err(error.into()),
+        },
+        other => other,
+    };
+    match exchanged {
         Ok(()) => {
             link.close().await;
             Ok(session.summary())
@@ -103,7 +126,7 @@ async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
             link.out = bytes;
         }
         worked += start.elapsed();
-        if session.is_finished() && link.is_idle() {
+        if session.is_following() || (session.is_finished() && link.is_idle()) {
             progress(&session.summary());
             return Ok(());
         }
@@ -123,6 +146,58 @@ async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
             return if over { Ok(()) } else { Err(end) };
         }
         worked += start.elapsed();
+    }
+}
+
+/// Stays connected, and wakes when something comes, when the database changes, or when it is time to say that this
+/// side is still there. Ends when the peer goes.
+async fn follow<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
+    db: &Db<S>,
+    mut changes: u64,
+    session: &mut Session<'_, S>,
+    link: &mut Link<T>,
+    progress: &mut impl FnMut(&Summary),
+) -> Result<(), NetError> {
+    let began = Instant::now();
+    link.timer = interval_at(began + KEEP_ALIVE, KEEP_ALIVE);
+    link.timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    session.restart_clock();
+    let mut worked = Duration::ZERO;
+    loop {
+        let start = Instant::now();
+        if link.is_idle()
+            && let Some(bytes) = session.send()?
+        {
+            link.out = bytes;
+        }
+        worked += start.elapsed();
+        let turn = poll_fn(|cx| {
+            let turn = link.poll_turn(cx);
+            match db.poll_changes(changes, cx) {
+                Poll::Ready(now) => {
+                    changes = now;
+                    Poll::Ready(match turn {
+                        Poll::Ready(turn) => turn,
+                        Poll::Pending => Turn::default(),
+                    })
+                }
+                Poll::Pending => turn,
+            }
+        })
+        .await;
+        let start = Instant::now();
+        if turn.ticked {
+            session.tick(start.duration_since(began).saturating_sub(worked))?;
+            session.keep_alive()?;
+        }
+        if let Some(bytes) = turn.came {
+            session.receive(link.buffer.get(..bytes).unwrap_or_default())?;
+        }
+        if let Some(end) = turn.ended {
+            return if session.is_quiet() && link.is_idle() { Ok(()) } else { Err(end) };
+        }
+        worked += start.elapsed();
+        progress(&session.summary());
     }
 }
 

@@ -37,6 +37,7 @@ mod address;
 mod dial;
 mod drive;
 mod error;
+mod follow;
 mod identity;
 mod origin;
 mod peers;
@@ -53,13 +54,14 @@ pub use self::address::{Address, ParseAddressError};
 pub use self::dial::{Connection, Wire, dial};
 pub use self::drive::sync_over;
 pub use self::error::NetError;
+pub use self::follow::{FIRST_WAIT, Followed, LONGEST_WAIT, follow};
 pub use self::identity::{Fingerprint, Identity, ParseFingerprintError};
 pub use self::origin::PeerOrigin;
 pub use self::peers::{Peer, Peers, PeersError};
 pub use self::piped::Stdio;
 #[cfg(feature = "server")]
 pub(crate) use self::serve::Server;
-pub use self::serve::{MAX_SESSIONS, ServeOptions, Visit, serve};
+pub use self::serve::{MAX_FOLLOWERS, MAX_SESSIONS, ServeOptions, Visit, serve};
 pub use self::tls::{Admit, Secured};
 pub use self::websocket::WebSocket;
 

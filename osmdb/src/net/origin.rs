@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::remote::{Ask, Incoming, OriginError, PageOrigin, Request, Traffic};
+use crate::entry::Author;
+use crate::remote::{Announced, Ask, Incoming, OriginError, PageOrigin, Request, Traffic};
 use crate::sync::SyncError;
 use crate::sync::asking::{Answered, Asker};
 
@@ -54,6 +55,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// ```
 pub struct PeerOrigin<T> {
     name: String,
+    peer: Option<Author>,
     connection: Mutex<Connection<T>>,
     traffic: StdMutex<Traffic>,
 }
@@ -106,6 +108,23 @@ impl<T> PeerOrigin<T> {
         Self::with(name.into(), stream, Some(first))
     }
 
+    /// Says whose key the stream has proved the peer to have: it is believed of the root that it has itself, and if
+    /// it ever gives an older one, that is noticed.
+    ///
+    /// ```
+    /// # use osmdb::net::{Connection, PeerOrigin};
+    /// # let (stream, _) = tokio::io::duplex(1);
+    /// # let connection = Connection::new(stream);
+    /// let key = connection.peer();
+    /// let origin = PeerOrigin::new("hilltop", connection).of_peer(key);
+    /// # let _ = origin;
+    /// ```
+    #[must_use]
+    pub fn of_peer(mut self, peer: Option<Author>) -> Self {
+        self.peer = peer;
+        self
+    }
+
     /// Waits no longer than this for a sign of life.
     #[cfg(test)]
     pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
@@ -125,7 +144,7 @@ impl<T> PeerOrigin<T> {
             root: None,
             ahead: Vec::new(),
         };
-        Self { name, connection: Mutex::new(connection), traffic: StdMutex::default() }
+        Self { name, peer: None, connection: Mutex::new(connection), traffic: StdMutex::default() }
     }
 }
 
@@ -206,12 +225,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> PageOrigin for PeerOrigin<T> {
     }
 
     async fn root(&self) -> Result<Cid, OriginError> {
+        Ok(self.announced().await?.root)
+    }
+
+    async fn announced(&self) -> Result<Announced, OriginError> {
         let mut connection = self.connection.lock().await;
         let (answer, traffic) = connection.ask(None).await?;
         *self.traffic.lock().unwrap_or_else(PoisonError::into_inner) += traffic;
         let (root, _) = answer.end.ok_or(SyncError::Cut)?;
         (connection.root, connection.ahead, connection.first) = (Some(root), answer.pages, None);
-        Ok(root)
+        Ok(Announced { root, signed: answer.signed, peer: self.peer })
     }
 
     async fn read(&self, request: &Request<'_>, pages: &mut Incoming) -> Result<(), OriginError> {

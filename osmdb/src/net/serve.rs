@@ -1,5 +1,6 @@
 //! Answering peers who dial, any number of them side by side.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -7,25 +8,26 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use prolly::PageStore;
 #[cfg(feature = "server")]
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::HANDSHAKE_TIME;
 use super::dial::{Connection, Metered, Wire};
-use super::drive::sync_over;
+use super::drive::sync_or_stay;
 use super::error::NetError;
 use super::identity::Identity;
 use super::tls::{Admit, Secured};
 use super::websocket::WebSocket;
 use crate::db::Db;
 use crate::entry::Author;
-use crate::sync::{Options, Summary};
+use crate::sync::{Options, Summary, SyncError};
 
 /// So many sessions go on side by side, each with a thread of its own; who comes then, waits.
 ///
@@ -33,6 +35,14 @@ use crate::sync::{Options, Summary};
 /// assert_eq!(osmdb::net::MAX_SESSIONS, 16);
 /// ```
 pub const MAX_SESSIONS: usize = 16;
+
+/// So many peers stay connected, beside those of whom all is exchanged once; who wants to stay then, is told to come
+/// again.
+///
+/// ```
+/// assert_eq!(osmdb::net::MAX_FOLLOWERS, 64);
+/// ```
+pub const MAX_FOLLOWERS: usize = 64;
 
 /// So many connections are open, with those of whom it is not known yet who they are. Further ones are not
 /// answered until one of these has ended or was given up.
@@ -107,8 +117,8 @@ pub struct Visit {
 }
 
 /// Answers peers who come by TCP or by WebSocket, at one port, until `stop` is there; sessions that go on then
-/// are waited for. A peer that breaks the protocol, is silent or goes away harms no other. See the
-/// [module](super) for an example.
+/// are waited for, but for those in which all was exchanged and the peer [stays](super::follow). A peer that
+/// breaks the protocol, is silent or goes away harms no other. See the [module](super) for an example.
 ///
 /// Every session has a thread for its work on the database. Needs a tokio runtime of several threads, with I/O
 /// and time.
@@ -134,9 +144,9 @@ where
             (permit, listener.accept().await)
         };
         let next = pin!(next);
-        let (permit, accepted) = match futures_util::future::select(stop.as_mut(), next).await {
-            futures_util::future::Either::Left(_) => break,
-            futures_util::future::Either::Right((next, _)) => next,
+        let (permit, accepted) = match select(stop.as_mut(), next).await {
+            Either::Left(_) => break,
+            Either::Right((next, _)) => next,
         };
         match accepted {
             Ok((stream, from)) => {
@@ -150,6 +160,7 @@ where
         }
         while visits.try_join_next().is_some() {}
     }
+    server.stop();
     while visits.join_next().await.is_some() {}
     Ok(())
 }
@@ -160,11 +171,26 @@ pub(crate) struct Server<S> {
     identity: Identity,
     options: ServeOptions,
     sessions: Semaphore,
+    followers: Semaphore,
+    /// Says that nobody is answered any more.
+    stopping: watch::Sender<bool>,
 }
 
 impl<S: PageStore + Send + Sync + 'static> Server<S> {
     pub(crate) fn new(db: Arc<Db<S>>, options: ServeOptions) -> Result<Self, NetError> {
-        Ok(Self { identity: Identity::of(&*db)?, db, options, sessions: Semaphore::new(MAX_SESSIONS) })
+        Ok(Self {
+            identity: Identity::of(&*db)?,
+            db,
+            options,
+            sessions: Semaphore::new(MAX_SESSIONS),
+            followers: Semaphore::new(MAX_FOLLOWERS),
+            stopping: watch::Sender::new(false),
+        })
+    }
+
+    /// Says farewell to those with whom all was exchanged and who stay.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
     }
 
     /// Receives a peer whose wish for a WebSocket was granted by others, and reports the visit.
@@ -235,14 +261,54 @@ impl<S: PageStore + Send + Sync + 'static> Server<S> {
 
     /// Exchanges everything, in a thread that may be busy with it for long.
     async fn unite(self: &Arc<Self>, connection: Connection) -> Result<Summary, NetError> {
-        let permit = self.sessions.acquire().await;
         let (server, handle) = (Arc::clone(self), Handle::current());
+        // Nobody closes the semaphore.
+        let _ = self.sessions.acquire().await.map(SemaphorePermit::forget);
         let session = spawn_blocking(move || {
             let options = server.options.sync.clone();
-            handle.block_on(sync_over(&server.db, connection, options, |_| ()))
+            // Who stays makes room for others who come.
+            let mut turn = Turn { sessions: Some(&server.sessions), follower: None };
+            let (staying, mut stayed) = watch::channel(false);
+            let stays = || {
+                let room = server.followers.try_acquire().map_err(|_| SyncError::NoRoom)?;
+                turn.follower = Some(room);
+                turn.end();
+                let _ = staying.send(true);
+                Ok(())
+            };
+            let last = RefCell::new(None);
+            let progress = |summary: &Summary| drop(last.replace(Some(summary.clone())));
+            let session = pin!(sync_or_stay(&server.db, connection, options, progress, stays));
+            // All was exchanged with whoever stays: it is not waited for.
+            let mut stopping = server.stopping.subscribe();
+            let is_over = pin!(async {
+                let _ = stopping.wait_for(|stopping| *stopping).await;
+                let _ = stayed.wait_for(|stayed| *stayed).await;
+            });
+            match handle.block_on(select(session, is_over)) {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(_) => last.take().ok_or_else(|| SyncError::Cut.into()),
+            }
         });
         let outcome = session.await;
-        drop(permit);
         outcome.unwrap_or_else(|error| Err(NetError::Io(error.into())))
+    }
+}
+
+/// One of the sessions side by side, until it ends or stays.
+struct Turn<'a> {
+    sessions: Option<&'a Semaphore>,
+    follower: Option<SemaphorePermit<'a>>,
+}
+
+impl Turn<'_> {
+    fn end(&mut self) {
+        self.sessions.take().into_iter().for_each(|sessions| sessions.add_permits(1));
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.end();
     }
 }

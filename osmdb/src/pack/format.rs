@@ -4,6 +4,8 @@ use bytes::Bytes;
 use prolly::cbor::{CborError, Reader, put_array, put_bytes, put_link, put_signed, put_text, put_unsigned};
 use prolly::{Cid, MAX_PAGE_BYTES};
 
+use crate::signed_root::{SignedRoot, SignedRootError};
+
 /// The name of the manifest in its folder.
 ///
 /// ```
@@ -110,6 +112,9 @@ pub enum PackError {
         /// Its name.
         file: String,
     },
+    /// The signature under the root is none.
+    #[error("the manifest is damaged: {0}")]
+    Signature(#[from] SignedRootError),
     /// A page is at a place of a pack that the manifest does not name.
     #[error("the manifest names no pack {number}")]
     NoPack {
@@ -294,6 +299,8 @@ pub(crate) struct Manifest {
     pub(crate) tops: Vec<Record>,
     /// Where the leaves of the spatial tree are; empty if there are too many.
     pub(crate) directory: Vec<Leaves>,
+    /// Who stands for the root.
+    pub(crate) signed: Option<SignedRoot>,
 }
 
 impl Manifest {
@@ -308,8 +315,10 @@ impl Manifest {
             put_text(&mut body, name);
             put_unsigned(&mut body, *size);
         }
-        put_array(&mut body, self.tops.len());
-        self.tops.iter().for_each(|top| top.put(&mut body));
+        // Whoever knows of no signatures takes it for a page that nothing names.
+        let signed = self.signed.map(|signed| Record { page: signed.encode().into(), places: Vec::new() });
+        put_array(&mut body, self.tops.len() + usize::from(signed.is_some()));
+        self.tops.iter().chain(&signed).for_each(|top| top.put(&mut body));
         put_directory(&mut body, &self.directory);
         Ok([&MANIFEST_MAGIC[..], &zstd::bulk::compress(&body, 19)?].concat())
     }
@@ -328,16 +337,23 @@ impl Manifest {
         let root = reader.link().map_err(damaged)?;
         let packs = read_packs(&mut reader)?;
         let count = reader.array().map_err(damaged)?;
-        let mut tops = Vec::new();
+        let (mut tops, mut signed) = (Vec::new(), None);
         for _ in 0..count {
             let top = Record::read(&mut reader).map_err(damaged)?;
-            tops.push(top.ok_or(PackError::Limit { what: "it names an impossible place" })?);
+            let top = top.ok_or(PackError::Limit { what: "it names an impossible place" })?;
+            if !SignedRoot::is_meant(&top.page) {
+                tops.push(top);
+            } else if signed.is_none() {
+                signed = Some(SignedRoot::decode(&top.page)?.of_root(root)?);
+            } else {
+                return Err(PackError::Limit { what: "it has two signatures" });
+            }
         }
         let directory = read_directory(&mut reader).map_err(damaged)?;
         let directory =
             directory.ok_or(PackError::Limit { what: "its directory names an impossible place" })?;
         reader.end().map_err(damaged)?;
-        Ok(Self { root, packs, tops, directory })
+        Ok(Self { root, packs, tops, directory, signed })
     }
 }
 
@@ -372,6 +388,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::entry::DeviceKey;
 
     fn place() -> impl Strategy<Value = Place> {
         (0..9_u64, 9_016..1_000_000_u64, 0..9_000_u64, 0..9_000_u64).prop_map(|(pack, at, len, more)| Place {
@@ -395,7 +412,7 @@ mod tests {
 
         #[test]
         fn manifests_read_back_and_damaged_ones_are_refused(
-            tops in vec(record(), 0..4), leaves in vec((0..1_u64 << 48, place()), 0..9), sizes in vec(0..MAX_PACK_BYTES, 0..5), at: prop::sample::Index, to: u8
+            is_signed: bool, tops in vec(record(), 0..4), leaves in vec((0..1_u64 << 48, place()), 0..9), sizes in vec(0..MAX_PACK_BYTES, 0..5), at: prop::sample::Index, to: u8
         ) {
             let pack = |(number, size)| PackFile { number, name: format!("{number}.osmpack"), size };
             let packs = (3..).zip(sizes).map(pack).collect();
@@ -404,7 +421,9 @@ mod tests {
                 .map(|(last, place)| Leaves { last, place: Place { more: 0, ..place } })
                 .collect();
             directory.sort_by_key(|leaves| leaves.last);
-            let manifest = Manifest { root: Cid::of(b"root"), packs, tops, directory };
+            let root = Cid::of(b"root");
+            let signed = is_signed.then(|| SignedRoot::sign(&DeviceKey::new(&[7; 32]), root, 7));
+            let manifest = Manifest { root, packs, tops, directory, signed };
             let mut bytes = manifest.encode().unwrap();
             prop_assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
             for end in 0..bytes.len() {

@@ -12,8 +12,10 @@ use prolly::cbor::{put_array, put_link, put_unsigned};
 use super::format::{MAX_RECORD_BYTES, Manifest, PACK_MAGIC, PackFile, Place, Record};
 use super::*;
 use crate::db::{Db, Feature, Write};
+use crate::entry::DeviceKey;
 use crate::model::{BBox, Coord, ElementId, Payload, Tags};
 use crate::remote::{BlockingRemote, OriginError, RemoteError};
+use crate::signed_root::{SignedRoot, SignedRootError};
 
 fn globe() -> BBox {
     "-180,-90,180,90".parse().unwrap()
@@ -102,6 +104,41 @@ fn places_that_cannot_be() {
     });
     assert!(
         matches!(error, OriginError::Pack(PackError::Limit { what }) if what.contains("place")),
+        "{error}"
+    );
+}
+
+#[test]
+fn signatures_that_are_none() {
+    let signed = |root| SignedRoot::sign(&DeviceKey::new(&[7; 32]), root, 7);
+    let error = with_manifest(|_, manifest| manifest.signed = Some(signed(Cid::of(b"another root"))));
+    assert!(
+        matches!(error, OriginError::Pack(PackError::Signature(SignedRootError::OtherRoot { .. }))),
+        "{error}"
+    );
+    let spoilt = |manifest: &mut Manifest, spoil: fn(&mut Vec<u8>)| {
+        let mut page = signed(manifest.root).encode();
+        spoil(&mut page);
+        manifest.signed = None;
+        manifest.tops.push(Record { page: page.into(), places: Vec::new() });
+    };
+    let error = with_manifest(|_, manifest| {
+        spoilt(manifest, |page| page.last_mut().into_iter().for_each(|byte| *byte ^= 1));
+    });
+    assert!(
+        matches!(error, OriginError::Pack(PackError::Signature(SignedRootError::Forged { .. }))),
+        "{error}"
+    );
+    let error = with_manifest(|_, manifest| spoilt(manifest, |page| page.push(0)));
+    assert!(
+        matches!(error, OriginError::Pack(PackError::Signature(SignedRootError::Malformed(_)))),
+        "{error}"
+    );
+    let error = with_manifest(|_, manifest| {
+        manifest.tops.push(Record { page: signed(manifest.root).encode().into(), places: Vec::new() });
+    });
+    assert!(
+        matches!(error, OriginError::Pack(PackError::Limit { what }) if what.contains("signatures")),
         "{error}"
     );
 }
@@ -218,7 +255,7 @@ fn a_root_that_is_not_there() {
     publish(dir.path());
     let path = dir.path().join(MANIFEST_NAME);
     let mut manifest = Manifest::decode(&fs::read(&path).unwrap()).unwrap();
-    manifest.root = Cid::of(b"another root");
+    (manifest.root, manifest.signed) = (Cid::of(b"another root"), None);
     fs::write(&path, manifest.encode().unwrap()).unwrap();
     let error = failure(read_once(dir.path()));
     assert!(matches!(error, OriginError::Missing(cid) if cid == Cid::of(b"another root")), "{error}");

@@ -15,7 +15,7 @@ use super::links_of;
 use super::parts::{Part, Reading, all, ranges};
 use crate::geometry::Window;
 use crate::model::Kind;
-use crate::remote::{Ask, Incoming, MAX_READ_BYTES, OriginError, PageOrigin, Request, Traffic};
+use crate::remote::{Announced, Ask, Incoming, MAX_READ_BYTES, OriginError, PageOrigin, Request, Traffic};
 use crate::root::{RawRoot, RawTops};
 use crate::views::spatial;
 
@@ -121,7 +121,7 @@ impl<F: Files> PackOrigin<F> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn manifest(&self) -> Result<Cid, OriginError> {
+    async fn manifest(&self) -> Result<Announced, OriginError> {
         let read = self.files.read(MANIFEST_NAME, None, MAX_MANIFEST_BYTES).await;
         let bytes = read.map_err(|source| match source.kind() {
             io::ErrorKind::FileTooLarge => PackError::Limit { what: "it is too long" }.into(),
@@ -130,9 +130,9 @@ impl<F: Files> PackOrigin<F> {
         let mut state = self.state();
         state.traffic += Traffic { rounds: 1, requests: 1, bytes: bytes.len() as u64, pages: 0 };
         let manifest = Manifest::decode(&bytes)?;
-        let root = manifest.root;
+        let announced = Announced { root: manifest.root, signed: manifest.signed, peer: None };
         state.learn_manifest(manifest);
-        Ok(root)
+        Ok(announced)
     }
 
     fn offline(&self, file: &str, source: io::Error) -> OriginError {
@@ -326,6 +326,10 @@ impl<F: Files> PageOrigin for PackOrigin<F> {
     }
 
     async fn root(&self) -> Result<Cid, OriginError> {
+        Ok(self.manifest().await?.root)
+    }
+
+    async fn announced(&self) -> Result<Announced, OriginError> {
         self.manifest().await
     }
 

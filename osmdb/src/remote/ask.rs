@@ -202,6 +202,16 @@ const SEARCH: u64 = 8;
 const TREES: u64 = 9;
 
 impl Ask {
+    /// Asks the same of whoever has the pages of the box alone.
+    pub(super) fn by_place(mut self) -> Self {
+        if let Self::Query(_, filter) | Self::Count(_, filter) | Self::Nearest(AskNearest { filter, .. }) =
+            &mut self
+        {
+            *filter = std::mem::take(filter).by_place();
+        }
+        self
+    }
+
     /// Returns the question in its one encoding. Costs no page.
     ///
     /// ```

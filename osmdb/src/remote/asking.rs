@@ -1,5 +1,6 @@
 //! Asking origins for pages: whom, for which share, and who is asked no more.
 
+use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -62,7 +63,10 @@ impl<O: PageOrigin, C: PageStore> Asking<'_, O, C> {
         session: &Session<'_, C>,
         missing: Vec<Cid>,
     ) -> Result<(), RemoteError> {
-        let have = session.touched();
+        // What was here and had to make room is missing again: it is not to be left out.
+        let lacking: HashSet<&Cid> = missing.iter().collect();
+        let mut have = session.touched();
+        have.retain(|cid| !lacking.contains(cid));
         let mut asked = vec![false; self.origins.len()];
         let mut failed = RemoteError::NoOrigin;
         loop {

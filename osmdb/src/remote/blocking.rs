@@ -19,6 +19,7 @@ use crate::entry::Version;
 use crate::filter::Filter;
 use crate::model::{BBox, Coord, ElementId};
 use crate::root::{Counts, Root};
+use crate::signed_root::SignedRoot;
 
 /// Wakes a thread.
 struct Unpark(Thread);
@@ -136,6 +137,22 @@ impl<O: PageOrigin, C: PageStore> BlockingRemote<O, C> {
     #[must_use]
     pub fn root(&self) -> Cid {
         self.0.root()
+    }
+
+    /// Returns the signature under the root: see [`Remote::signed`].
+    ///
+    /// ```
+    /// # use osmdb::{BlockingRemote, Db, PackOrigin};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::in_memory("osm")?;
+    /// db.publish_to(dir.path())?;
+    /// let remote = BlockingRemote::open(PackOrigin::directory(dir.path()))?;
+    /// assert_eq!(remote.signed().map(|signed| signed.root()), Some(db.root()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn signed(&self) -> Option<SignedRoot> {
+        self.0.signed()
     }
 
     /// Returns the root record: see [`Remote::record`].

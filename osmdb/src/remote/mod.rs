@@ -9,11 +9,13 @@ mod ask;
 mod asking;
 mod blocking;
 pub(crate) mod origin;
+mod pins;
 mod questions;
 mod reader;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use self::answers::Answers;
 pub use self::ask::{
@@ -21,4 +23,6 @@ pub use self::ask::{
 };
 pub use self::blocking::{BlockingAnswers, BlockingRemote, RemotePages, block_on};
 pub use self::origin::{Incoming, MAX_READ_BYTES, OriginError, PageOrigin, Request, Traffic};
+pub use self::pins::{MAX_PINS, Pins};
 pub use self::reader::{DEFAULT_CACHE_PAGES, Dropped, Remote, RemoteError, RemoteOptions};
+pub use self::trust::{Announced, Signers, TrustError};

@@ -9,6 +9,7 @@ use prolly::cbor::Reader;
 use prolly::{Cid, MAX_PAGE_BYTES, Page, StoreError, ValueRef};
 
 use super::ask::Ask;
+use super::trust::Announced;
 use crate::pack::PackError;
 use crate::sync::SyncError;
 
@@ -126,6 +127,15 @@ pub trait PageOrigin: Send + Sync {
     /// # Errors
     /// It cannot be reached.
     fn root(&self) -> impl Future<Output = Result<Cid, OriginError>> + Send;
+
+    /// Returns the root that it has now, and who stands for it: nobody, unless it says more than
+    /// [`root`](Self::root).
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    fn announced(&self) -> impl Future<Output = Result<Announced, OriginError>> + Send {
+        async { Ok(self.root().await?.into()) }
+    }
 
     /// Gives pages: of those that are missing, as many as it has, or all that the question touches. Each
     /// goes to [`Incoming::page`]; it may stop before the end when there is no more [room](Incoming::room).

@@ -8,9 +8,14 @@ use super::answering::{Answer, Answering};
 use super::ask::{Ask, AskError};
 use super::asking::{Asking, lock};
 use super::origin::{OriginError, PageOrigin, Traffic};
-use super::shelf::{Session, Shelf};
+use super::pins::{MAX_PINS, Pins};
+use super::shelf::{Hold, Session, Shelf};
+use super::trust::{Announced, Distrust, Signers, TrustError, judge};
+use crate::entry::Author;
 use crate::error::Error;
+use crate::model::ElementId;
 use crate::root::{Counts, Root};
+use crate::signed_root::SignedRoot;
 
 /// How many pages are kept in the cache if nothing else is said: about 400 MB uncompressed.
 ///
@@ -29,18 +34,56 @@ pub const DEFAULT_CACHE_PAGES: usize = 1 << 16;
 /// # let _ = options;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RemoteOptions {
-    /// The root that is trusted. `None`: what the first origin says that can be reached. All else follows
-    /// from the root: no origin can change, add or leave out anything below it.
+    /// The root that is trusted. `None`: what the first origin says that can be reached, and that is believed. All
+    /// else follows from the root: no origin can change, add or leave out anything below it.
     pub root: Option<Cid>,
+    /// Who is believed if no root is given. `None`: every origin. `Some`: a root is read only if one of these has
+    /// signed it, and not if the cache remembers that the same signer has signed a later one.
+    pub signers: Option<Signers>,
     /// No more pages than this are kept in the cache; at least 1.
     pub cache_pages: usize,
 }
 
 impl Default for RemoteOptions {
     fn default() -> Self {
-        Self { root: None, cache_pages: DEFAULT_CACHE_PAGES }
+        Self { root: None, signers: None, cache_pages: DEFAULT_CACHE_PAGES }
+    }
+}
+
+impl RemoteOptions {
+    /// Reads only this root, whatever an origin says.
+    ///
+    /// ```
+    /// use osmdb::RemoteOptions;
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// assert_eq!(RemoteOptions::default().root(db.root()).root, Some(db.root()));
+    /// # Ok::<(), osmdb::Error>(())
+    /// ```
+    #[must_use]
+    pub fn root(self, root: Cid) -> Self {
+        Self { root: Some(root), ..self }
+    }
+
+    /// Reads only roots that the holder of one of these keys has signed, and none that is older than one that was
+    /// seen: the cache remembers the last of each signer, so that it is best one that outlives the program.
+    ///
+    /// ```
+    /// use osmdb::{BlockingRemote, Db, PackOrigin, RemoteOptions};
+    /// use prolly::MemoryStore;
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Db::in_memory("osm")?;
+    /// db.publish_to(dir.path())?;
+    /// let options = RemoteOptions::default().trusting([db.author()?]);
+    /// let origins = vec![PackOrigin::directory(dir.path())];
+    /// let remote = BlockingRemote::open_with(&options, origins, MemoryStore::new())?;
+    /// assert_eq!(remote.signed().map(|signed| signed.root()), Some(db.root()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn trusting(self, keys: impl IntoIterator<Item = Author>) -> Self {
+        Self { signers: Some(Signers::of(keys)), ..self }
     }
 }
 
@@ -69,6 +112,23 @@ pub enum RemoteError {
         name: String,
         /// How it failed.
         source: OriginError,
+    },
+    /// The root that an origin has is not one to be trusted; no other origin has one that is.
+    #[error("{name}: {source}")]
+    Trust {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: TrustError,
+    },
+    /// More areas were to be pinned than [`MAX_PINS`].
+    #[error("{MAX_PINS} areas are pinned already: let go of one first")]
+    TooManyPins,
+    /// What is there of an element does not have all versions that it links to.
+    #[error("the dataset lacks earlier versions of {element}")]
+    Incomplete {
+        /// The element.
+        element: ElementId,
     },
     /// There is no origin to ask: none was given, or all have lied before.
     #[error("there is nobody left to ask")]
@@ -137,7 +197,11 @@ pub struct Remote<O, C: PageStore = MemoryStore> {
     root: Root,
     /// Pages that came.
     pages: Mutex<u64>,
-    trusted: Option<Cid>,
+    options: RemoteOptions,
+    /// Who stands for the root, if one is asked.
+    announced: Option<Announced>,
+    /// What is read if nobody could be asked.
+    offline: Option<Pins>,
 }
 
 impl<O: PageOrigin> Remote<O> {
@@ -193,15 +257,26 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     pub async fn open_with(options: &RemoteOptions, origins: Vec<O>, cache: C) -> Result<Self, RemoteError> {
         let shelf = Shelf::new(cache, options.cache_pages)?;
         let dropped = Mutex::new(vec![None; origins.len()]);
-        let cid = match options.root {
-            Some(root) => root,
-            None => newest(&origins).await?,
+        let mut offline = None;
+        let announced = match options.root {
+            Some(_) => None,
+            None => match newest(&origins, shelf.store(), options.signers.as_ref()).await {
+                Ok(announced) => Some(announced),
+                Err(error) => {
+                    let pins = pinned(&shelf, options, &error)?;
+                    let Some(pins) = pins else { return Err(error) };
+                    let announced = Announced { root: pins.root, signed: pins.signed, peer: None };
+                    offline = Some(pins);
+                    Some(announced)
+                }
+            },
         };
+        let cid = options.root.or(announced.map(|announced| announced.root)).ok_or(RemoteError::NoOrigin)?;
         let tops = Vec::new();
         let mut asking = Asking { origins: &origins, dropped: &dropped, shelf: &shelf, tops, came: 0 };
         let root = asking.open(cid).await?;
         let pages = Mutex::new(asking.came);
-        Ok(Self { origins, dropped, shelf, root, pages, trusted: options.root })
+        Ok(Self { origins, dropped, shelf, root, pages, options: options.clone(), announced, offline })
     }
 
     /// Returns the root that is read. Costs nothing.
@@ -221,6 +296,45 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     #[must_use]
     pub fn root(&self) -> Cid {
         self.root.cid()
+    }
+
+    /// Returns the signature under the root, if the origin gave one. Only if [signers](RemoteOptions::signers) were
+    /// named it says something that was not true anyway: somebody signed. Costs nothing.
+    ///
+    /// ```
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use osmdb::{Db, PackOrigin, Remote};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::in_memory("osm")?;
+    /// db.publish_to(dir.path())?;
+    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
+    /// assert_eq!(remote.signed().map(|signed| signed.author()), Some(db.author()?));
+    /// # Ok(())
+    /// # }
+    /// # osmdb::block_on(run()).unwrap();
+    /// ```
+    #[must_use]
+    pub fn signed(&self) -> Option<SignedRoot> {
+        self.announced.and_then(|announced| announced.signed)
+    }
+
+    /// Returns what is pinned in the cache, if no origin could be reached when this was opened: it is read at that root,
+    /// and inside of those areas. `None` once somebody was reached. Costs nothing.
+    ///
+    /// ```
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use osmdb::{Db, PackOrigin, Remote};
+    /// # let dir = tempfile::tempdir()?;
+    /// # Db::in_memory("osm")?.publish_to(dir.path())?;
+    /// let remote = Remote::open(PackOrigin::directory(dir.path())).await?;
+    /// assert_eq!(remote.offline(), None);
+    /// # Ok(())
+    /// # }
+    /// # osmdb::block_on(run()).unwrap();
+    /// ```
+    #[must_use]
+    pub const fn offline(&self) -> Option<&Pins> {
+        self.offline.as_ref()
     }
 
     /// Returns the root record: the name, the trees and the counts. Costs nothing.
@@ -282,11 +396,14 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     /// # Errors
     /// As [`open`](Remote::open); the root stays.
     pub async fn refresh(&mut self) -> Result<bool, RemoteError> {
-        if self.trusted.is_some() {
+        if self.options.root.is_some() {
             return Ok(false);
         }
-        let cid = newest(&self.origins).await?;
+        let announced = newest(&self.origins, self.shelf.store(), self.options.signers.as_ref()).await?;
+        self.offline = None;
+        let cid = announced.root;
         if cid == self.root.cid() {
+            self.announced = Some(announced);
             return Ok(false);
         }
         let mut asking = self.asking();
@@ -294,6 +411,7 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
         let came = asking.came;
         self.note(came);
         self.root = root?;
+        self.announced = Some(announced);
         Ok(true)
     }
 
@@ -377,7 +495,10 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     }
 
     pub(super) fn begin(&self, ask: &Ask) -> Result<Running<'_, C>, RemoteError> {
-        let answering = Answering::new(&self.root, ask)?;
+        let answering = match &self.offline {
+            Some(_) => Answering::new(&self.root, &ask.clone().by_place())?,
+            None => Answering::new(&self.root, ask)?,
+        };
         Ok(Running { answering, session: Session::new(&self.shelf) })
     }
 
@@ -387,11 +508,20 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
         ask: &Ask,
         running: &mut Running<'_, C>,
     ) -> Result<Option<Answer>, RemoteError> {
+        self.go_on_asking(Some(ask), running).await
+    }
+
+    /// Returns the next part of the answer; origins are told the question, or only the pages that are missing.
+    pub(super) async fn go_on_asking(
+        &self,
+        told: Option<&Ask>,
+        running: &mut Running<'_, C>,
+    ) -> Result<Option<Answer>, RemoteError> {
         loop {
             match running.answering.step(&running.session)? {
                 Step::Ready(answer) => return Ok(answer),
                 Step::Missing(missing) => {
-                    self.fetch(Some(ask), &running.session, missing).await?;
+                    self.fetch(told, &running.session, missing).await?;
                 }
             }
         }
@@ -411,6 +541,11 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
         result
     }
 
+    /// Lets nothing be removed from the cache while what this returns is there.
+    pub(super) fn hold(&self) -> Hold<'_, C> {
+        Hold::new(&self.shelf)
+    }
+
     pub(super) fn session(&self) -> Session<'_, C> {
         Session::new(&self.shelf)
     }
@@ -425,6 +560,25 @@ impl<O: PageOrigin, C: PageStore> Remote<O, C> {
     }
 }
 
+/// Returns what is pinned, if nobody could be asked what the root is, and what is pinned may be read instead.
+fn pinned<C: PageStore>(
+    shelf: &Shelf<C>,
+    options: &RemoteOptions,
+    error: &RemoteError,
+) -> Result<Option<Pins>, RemoteError> {
+    let nobody = match error {
+        RemoteError::NoOrigin => true,
+        RemoteError::Origin { source: OriginError::Offline { .. }, .. } => true,
+        RemoteError::Origin { source: OriginError::Peer(error), .. } => !error.is_fault_of_peer(),
+        _ => false,
+    };
+    let is_trusted = |pins: &Pins| match &options.signers {
+        None => true,
+        Some(signers) => pins.signed.is_some_and(|signed| signers.trusts(&signed.author())),
+    };
+    Ok(Pins::in_cache(shelf.store())?.filter(|pins| nobody && is_trusted(pins)))
+}
+
 /// A question that is being answered.
 #[derive(Debug)]
 pub(super) struct Running<'a, C: PageStore> {
@@ -432,14 +586,22 @@ pub(super) struct Running<'a, C: PageStore> {
     session: Session<'a, C>,
 }
 
-/// Returns the root that the first origin says that can be reached.
-async fn newest<O: PageOrigin>(origins: &[O]) -> Result<Cid, RemoteError> {
+/// Returns the root that the first origin says that can be reached and is believed.
+async fn newest<O: PageOrigin, C: PageStore>(
+    origins: &[O],
+    cache: &C,
+    signers: Option<&Signers>,
+) -> Result<Announced, RemoteError> {
     let mut failed = RemoteError::NoOrigin;
     for origin in origins {
-        match origin.root().await {
-            Ok(cid) => return Ok(cid),
-            Err(source) => failed = RemoteError::Origin { name: origin.name(), source },
-        }
+        failed = match origin.announced().await {
+            Ok(announced) => match judge(cache, signers, &announced) {
+                Ok(()) => return Ok(announced),
+                Err(Distrust::Store(error)) => return Err(error.into()),
+                Err(Distrust::Trust(source)) => RemoteError::Trust { name: origin.name(), source },
+            },
+            Err(source) => RemoteError::Origin { name: origin.name(), source },
+        };
     }
     Err(failed)
 }

@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use prolly::{Cid, Commit, Page, PageSource, PageStore, StoreError};
 
+use super::pins;
+
 /// A running question remembers no more pages that it has touched than this.
 const MAX_TOUCHED: usize = 1 << 16;
 
@@ -24,6 +26,10 @@ struct State {
     /// Used since the store was last cleared of what nobody uses.
     recent: HashSet<Cid>,
     unwritten: bool,
+    /// How many ask for nothing to be removed.
+    holds: usize,
+    /// What is pinned, once that was needed.
+    pinned: Option<HashSet<Cid>>,
 }
 
 impl<C: PageStore> Shelf<C> {
@@ -66,7 +72,7 @@ impl<C: PageStore> Shelf<C> {
         if self.store.contains(&cid)? {
             return Ok(());
         }
-        if state.pages >= self.max_pages {
+        if state.pages >= self.max_pages && state.holds == 0 {
             self.clear(&mut state)?;
         }
         self.store.put(cid, bytes)?;
@@ -76,20 +82,25 @@ impl<C: PageStore> Shelf<C> {
         Ok(())
     }
 
-    /// Removes what was not used lately; all, if that leaves too many.
+    /// Removes what was not used lately; all, if that leaves too many. What is pinned stays, and does not count.
     fn clear(&self, state: &mut State) -> Result<(), StoreError> {
         self.store.commit(&Commit::default())?;
         state.unwritten = false;
         if state.recent.len() > self.max_pages / 2 {
             state.recent.clear();
         }
+        let pinned = match state.pinned.take() {
+            Some(pinned) => pinned,
+            None => pins::pages(&self.store)?,
+        };
         let left = Cell::new(0);
         self.store.sweep(&|cid| {
-            let keeps = state.recent.contains(cid);
-            left.set(left.get() + usize::from(keeps));
-            keeps
+            let (is_pinned, is_recent) = (pinned.contains(cid), state.recent.contains(cid));
+            left.set(left.get() + usize::from(is_recent && !is_pinned));
+            is_pinned || is_recent
         })?;
         state.pages = left.get();
+        state.pinned = Some(pinned);
         state.recent.clear();
         Ok(())
     }
@@ -101,6 +112,25 @@ impl<C: PageStore> Shelf<C> {
             self.store.commit(&Commit::default())?;
         }
         Ok(())
+    }
+}
+
+/// As long as it is there, nothing is removed; then it is looked anew at what is pinned.
+#[derive(Debug)]
+pub(super) struct Hold<'a, C: PageStore>(&'a Shelf<C>);
+
+impl<'a, C: PageStore> Hold<'a, C> {
+    pub(super) fn new(shelf: &'a Shelf<C>) -> Self {
+        shelf.state().holds += 1;
+        Self(shelf)
+    }
+}
+
+impl<C: PageStore> Drop for Hold<'_, C> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.holds -= 1;
+        state.pinned = None;
     }
 }
 

@@ -9,10 +9,11 @@ use prolly::cbor::{CborError, Reader, put_bytes, put_null, put_unsigned};
 use super::clock::Clock;
 use super::error::SyncError;
 use super::limits::{MAX_HAVE, MAX_READ_MISSING, MAX_READ_PAGES, MAX_SILENCE};
-use super::message::{Hello, PAGES, READ, READ_END};
+use super::message::{Hello, PAGES, READ, READ_END, READS_SIGNED, SIGNED};
 use super::reading::have;
 use super::wire::{Incoming, Outgoing};
 use crate::remote::{Ask, MAX_READ_BYTES};
+use crate::signed_root::SignedRoot;
 
 fn question(
     id: u64,
@@ -45,6 +46,8 @@ pub(crate) struct Answered {
     pub(crate) pages: Vec<Bytes>,
     /// How many bytes they have.
     bytes: usize,
+    /// The root of the other side, with its signature, if it was asked for what it has now.
+    pub(crate) signed: Option<SignedRoot>,
     /// At the end: the root that was read, and how it ended.
     pub(crate) end: Option<(Cid, u64)>,
 }
@@ -70,10 +73,11 @@ pub(crate) struct Asker {
 impl Asker {
     pub(crate) fn new() -> Result<Self, SyncError> {
         let mut out = Outgoing::new();
-        // It holds nothing, of no dataset.
+        // It holds nothing, of no dataset. What it understands stands in place of the tag.
         let hello = Hello {
             reader: true,
-            tag: [0; 4],
+            follows: false,
+            tag: [READS_SIGNED, 0, 0, 0],
             root: Cid::from_hash([0; 32]),
             part: None,
             earlier: Vec::new(),
@@ -121,6 +125,9 @@ impl Asker {
                     let reason = Reader::new(&body).text().unwrap_or_default().to_owned();
                     return Err(SyncError::Refused { reason });
                 }
+                SIGNED if self.root.is_some() && answer.end.is_none() && answer.signed.is_none() => {
+                    answer.signed = Some(SignedRoot::decode(&body)?);
+                }
                 PAGES | READ_END if self.root.is_some() && answer.end.is_none() => {
                     self.take(kind, &body, answer)?;
                 }
@@ -147,7 +154,10 @@ impl Asker {
             let end = reader.unsigned().map_err(malformed)?;
             reader.end().map_err(malformed)?;
             (self.ended, self.passed_over) = (id, 0);
-            answer.end = is_wanted.then_some((Cid::from_hash(root), end));
+            let root = Cid::from_hash(root);
+            answer.signed =
+                answer.signed.map(|signed| signed.of_root(root)).transpose()?.filter(|_| is_wanted);
+            answer.end = is_wanted.then_some((root, end));
             return Ok(());
         }
         let too_much = SyncError::TooMuch { limit: MAX_READ_BYTES as u64 };

@@ -7,6 +7,7 @@ use prolly::Cid;
 use crate::entry::{EntryError, SignatureError, Version};
 use crate::error::Error;
 use crate::model::ElementId;
+use crate::signed_root::SignedRootError;
 
 /// Why a session ended before its time. The database is as it was before the last message that was taken in
 /// whole: nothing of a refused message is kept.
@@ -125,6 +126,9 @@ pub enum SyncError {
     /// What a reader asks is no question.
     #[error("the question cannot be answered: {0}")]
     Ask(crate::remote::AskError),
+    /// What the peer says is a signed root is none.
+    #[error("the peer's root is not signed as it says: {0}")]
+    Signed(#[from] SignedRootError),
     /// The records do not make the root that the peer announced.
     #[error("the peer's records make the root {found}, but it announced {announced}")]
     Root {
@@ -161,6 +165,9 @@ pub enum SyncError {
         /// How long.
         after: Duration,
     },
+    /// Too many peers stay connected already.
+    #[error("too many peers follow this one already: sync now and then, or follow another")]
+    NoRoom,
     /// The peer gave up, and says why.
     #[error("the peer gave up: {reason}")]
     Refused {
@@ -214,6 +221,7 @@ impl SyncError {
             | Self::TooMuch { .. }
             | Self::LongLists { .. }
             | Self::Ask(_)
+            | Self::Signed(_)
             | Self::Root { .. } => true,
             Self::Db(_)
             | Self::Version { .. }
@@ -223,6 +231,7 @@ impl SyncError {
             | Self::Silence { .. }
             | Self::Slow { .. }
             | Self::Refused { .. }
+            | Self::NoRoom
             | Self::Cut
             | Self::Inbox { .. }
             | Self::Compressor(_) => false,

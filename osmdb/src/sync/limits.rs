@@ -92,6 +92,14 @@ pub const MAX_WAITS: u32 = 16;
 /// ```
 pub const MAX_SILENCE: Duration = Duration::from_secs(60);
 
+/// Who stays connected says at least so often that it is still there.
+///
+/// ```
+/// use osmdb::sync::{KEEP_ALIVE, MAX_SILENCE};
+/// assert!(2 * KEEP_ALIVE < MAX_SILENCE);
+/// ```
+pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
 /// A reader may think for so long between its questions.
 ///
 /// ```

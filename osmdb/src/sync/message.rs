@@ -22,9 +22,15 @@ pub(crate) const DONE: u8 = 9;
 pub(crate) const CREDIT: u8 = 10;
 pub(crate) const WAIT: u8 = 11;
 pub(crate) const STOP: u8 = 12;
+pub(crate) const PUSH: u8 = 13;
+pub(crate) const ALIVE: u8 = 14;
 pub(crate) const READ: u8 = 16;
 pub(crate) const PAGES: u8 = 17;
 pub(crate) const READ_END: u8 = 18;
+pub(crate) const SIGNED: u8 = 19;
+
+/// In the first byte of a reader's tag: it reads signed roots.
+pub(crate) const READS_SIGNED: u8 = 1;
 
 /// The bytes of a root by which it is recognized among a few thousand.
 pub(crate) const SHORT_BYTES: usize = 5;
@@ -39,6 +45,8 @@ pub(crate) fn short(root: &Cid) -> Short {
 /// The peer only asks, and takes part in no exchange.
 const READER: u8 = 0x80;
 const PARTIAL: u8 = 0x40;
+/// The peer stays when all is exchanged, and wants to hear what is new.
+const FOLLOWS: u8 = 0x20;
 
 /// How far a stream of entries had come: the last element, and how many of its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +85,8 @@ pub(crate) struct Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) reader: bool,
+    /// Stays when all is exchanged. A reader does not.
+    pub(crate) follows: bool,
     /// The start of the hash of the dataset's name and configuration.
     pub(crate) tag: [u8; 4],
     pub(crate) root: Cid,
@@ -86,7 +96,9 @@ pub(crate) struct Hello {
 
 impl Hello {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let flags = if self.reader { READER } else { 0 } | if self.part.is_some() { PARTIAL } else { 0 };
+        let flag = |is_set: bool, flag| if is_set { flag } else { 0 };
+        let flags =
+            flag(self.reader, READER) | flag(self.part.is_some(), PARTIAL) | flag(self.follows, FOLLOWS);
         let mut out = vec![PROTOCOL | flags];
         out.extend(self.tag);
         out.extend(self.root.as_bytes());
@@ -101,7 +113,7 @@ impl Hello {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, SyncError> {
         let (flags, rest) = bytes.split_first().ok_or(SyncError::Message { kind: HELLO })?;
-        let theirs = flags & !(READER | PARTIAL);
+        let theirs = flags & !(READER | PARTIAL | FOLLOWS);
         if theirs != PROTOCOL {
             return Err(SyncError::Version { ours: PROTOCOL, theirs });
         }
@@ -120,9 +132,11 @@ impl Hello {
             rest = behind;
         }
         let (earlier, behind) = rest.as_chunks::<SHORT_BYTES>();
-        let whole = behind.is_empty() && earlier.len() <= MAX_EARLIER_ROOTS;
+        let (reader, follows) = (flags & READER != 0, flags & FOLLOWS != 0);
+        let whole = behind.is_empty() && earlier.len() <= MAX_EARLIER_ROOTS && !(reader && follows);
         whole.then(|| Self {
-            reader: flags & READER != 0,
+            reader,
+            follows,
             tag: *tag,
             root: Cid::from_hash(*root),
             part,
@@ -172,6 +186,13 @@ pub(crate) enum Message {
         gained: u64,
         refused: u64,
     },
+    /// Entries follow which a new root of the sender has and the base has not.
+    Push {
+        root: Cid,
+        base: Cid,
+    },
+    /// The sender is still there.
+    Alive,
     /// A reader's question.
     Read(Box<Wanted>),
     Credit {
@@ -203,6 +224,13 @@ impl Message {
                 Ok(Self::Delta { base: Cid::from_hash(*base), after })
             }
             ENTRIES => Ok(Self::Entries(body)),
+            PUSH => match body.as_chunks() {
+                ([root, base], []) => {
+                    Ok(Self::Push { root: Cid::from_hash(*root), base: Cid::from_hash(*base) })
+                }
+                _ => Err(malformed()),
+            },
+            ALIVE if body.is_empty() => Ok(Self::Alive),
             READ => Ok(Self::Read(Box::new(Wanted::decode(&body)?))),
             LEAVES | LIST | WANT => {
                 let more = match body.first() {
@@ -258,6 +286,10 @@ pub(crate) fn delta(base: &Cid, after: Option<&Cursor>) -> Vec<u8> {
     out
 }
 
+pub(crate) fn push(root: &Cid, base: &Cid) -> Vec<u8> {
+    [root.as_bytes().as_slice(), base.as_bytes()].concat()
+}
+
 pub(crate) fn number(number: u64) -> Vec<u8> {
     let mut out = Vec::new();
     put_unsigned(&mut out, number);
@@ -298,7 +330,7 @@ mod tests {
     proptest! {
         #[test]
         fn hellos_read_as_they_were_written(
-            reader in any::<bool>(),
+            (reader, follows) in (any::<bool>(), any::<bool>()).prop_map(|(reader, follows)| (reader, follows && !reader)),
             tag in any::<[u8; 4]>(),
             root in any::<[u8; 32]>(),
             part in prop::option::of((any::<Short>(), any::<Short>(), 0_u8..4, 1..=MAX_ID, any::<u32>())),
@@ -308,7 +340,7 @@ mod tests {
                 let element = ElementId::new(Kind::from_code(kind).unwrap(), id);
                 Part { root, base, cursor: Cursor { element, entries } }
             });
-            let hello = Hello { reader, tag, root: Cid::from_hash(root), part, earlier };
+            let hello = Hello { reader, follows, tag, root: Cid::from_hash(root), part, earlier };
             prop_assert_eq!(Hello::decode(&hello.encode()).unwrap(), hello);
         }
 
@@ -320,9 +352,20 @@ mod tests {
 
     #[test]
     fn a_short_hello_is_short() {
-        let hello = Hello { reader: false, tag: [1; 4], root: Cid::of(b""), part: None, earlier: Vec::new() };
+        let hello = Hello {
+            reader: false,
+            follows: false,
+            tag: [1; 4],
+            root: Cid::of(b""),
+            part: None,
+            earlier: Vec::new(),
+        };
         assert_eq!(hello.encode().len(), 37);
         let error = Hello::decode(&[2 | READER]).unwrap_err();
         assert!(matches!(error, SyncError::Version { ours: 1, theirs: 2 }));
+        let mut reader = Hello { reader: true, ..hello }.encode();
+        assert!(Hello::decode(&reader).is_ok());
+        reader[0] |= FOLLOWS;
+        assert!(Hello::decode(&reader).is_err(), "a reader has nothing to give");
     }
 }

@@ -17,7 +17,7 @@ use crate::db::{Everyone, Policy};
 /// assert!(options.inbox.is_none());
 /// let inbox = Some(Arc::new(Inbox::in_memory()));
 /// # let _: Options =
-/// Options { policy: Arc::new(Everyone), inbox, most_bytes: 1 << 30 };
+/// Options { policy: Arc::new(Everyone), inbox, most_bytes: 1 << 30, follow: true };
 /// ```
 #[derive(Clone)]
 pub struct Options {
@@ -27,11 +27,14 @@ pub struct Options {
     pub inbox: Option<Arc<Inbox>>,
     /// No more bytes of entries are taken in than this, before compression.
     pub most_bytes: u64,
+    /// Stays when all is exchanged: each side then tells the other what is new, until one goes. Whoever is asked to
+    /// stay by the other side stays too.
+    pub follow: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { policy: Arc::new(Everyone), inbox: None, most_bytes: DEFAULT_MOST_BYTES }
+        Self { policy: Arc::new(Everyone), inbox: None, most_bytes: DEFAULT_MOST_BYTES, follow: false }
     }
 }
 

@@ -57,12 +57,18 @@ impl Wanted {
         if !right || missing.len() > MAX_READ_MISSING || had.len() > MAX_HAVE {
             return Err(wrong());
         }
+        let missing: Vec<Cid> = missing.iter().map(|hash| Cid::from_hash(*hash)).collect();
+        // What is lacking is sent, even if it is said to be there.
+        let mut had: BTreeSet<Have> = had.iter().copied().collect();
+        for cid in &missing {
+            had.remove(&have(cid));
+        }
         Ok(Self {
             id,
             root,
             ask,
-            missing: missing.iter().map(|hash| Cid::from_hash(*hash)).collect(),
-            have: had.iter().copied().collect(),
+            missing,
+            have: had,
             budget: usize::try_from(budget).unwrap_or(usize::MAX).min(MAX_READ_BYTES),
         })
     }

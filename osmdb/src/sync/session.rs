@@ -12,6 +12,7 @@ use super::bases::Bases;
 use super::bulk::Pieces;
 use super::clock::Clock;
 use super::error::SyncError;
+use super::following::Following;
 use super::limits::{
     CREDIT_BYTES, FRAME_BYTES, MAX_LISTED_BYTES, MAX_QUESTIONS, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE,
     MAX_WAITS,
@@ -26,6 +27,7 @@ use super::walk::{Found, Walk};
 use super::wire::{Incoming, Outgoing};
 use crate::db::{Db, Received, Snapshot};
 use crate::root::Root;
+use crate::signed_root::SignedRoot;
 
 /// A peer takes in about so many entries a second, on a slow machine.
 const ENTRIES_PER_SECOND: u64 = 5_000;
@@ -52,9 +54,11 @@ pub struct Session<'a, S> {
     /// What is to be sent, in order.
     sending: VecDeque<Job>,
     /// Questions of a reader that wait, each with the root that was here when it came.
-    questions: VecDeque<(Cid, Wanted)>,
+    questions: VecDeque<(Cid, Option<SignedRoot>, Wanted)>,
     /// The one that is being answered: its pages are held until they are sent.
     answer: Option<Answer<'a, S>>,
+    /// What is said before its end.
+    signed: Option<SignedRoot>,
     receiving: Option<Receiving>,
     /// What has come as a whole, and is to be added.
     arrived: Option<Receiving>,
@@ -80,6 +84,8 @@ pub struct Session<'a, S> {
     /// How long the peer may be silent.
     patience: Duration,
     finished: bool,
+    /// Once all is exchanged, if one side stays.
+    following: Option<Following>,
     summary: Summary,
 }
 
@@ -128,8 +134,14 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             base: short(&base),
             cursor,
         });
-        let hello =
-            Hello { reader: false, tag: tag(ours.root()), root, part, earlier: bases.announced().to_vec() };
+        let hello = Hello {
+            reader: false,
+            follows: options.follow,
+            tag: tag(ours.root()),
+            root,
+            part,
+            earlier: bases.announced().to_vec(),
+        };
         let mut out = Outgoing::new();
         out.push(message::HELLO, &hello.encode(), false)?;
         let summary = Summary {
@@ -144,6 +156,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             bytes_in: 0,
             bytes_out: 0,
             crossings: 0,
+            follows: false,
             root,
             their_root: None,
         };
@@ -160,6 +173,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             sending: VecDeque::new(),
             questions: VecDeque::new(),
             answer: None,
+            signed: None,
             receiving: None,
             arrived: None,
             announced: part.map(|part| part.cursor),
@@ -175,6 +189,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             clock: Clock::default(),
             patience: MAX_SILENCE,
             finished: false,
+            following: None,
             summary,
         })
     }
@@ -226,6 +241,75 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.theirs.as_ref().is_some_and(|hello| hello.reader)
+    }
+
+    /// Tells whether all was exchanged, and both sides stayed: what is new here since is sent by
+    /// [`send`](Self::send), which is to be called whenever the database has changed.
+    ///
+    /// ```
+    /// use osmdb::sync::{Options, Session};
+    /// use osmdb::{Coord, Db, Payload, Tags};
+    /// let (ours, theirs) = (Db::in_memory("osm")?, Db::in_memory("osm")?);
+    /// let mut here = Session::new(&ours, Options { follow: true, ..Options::default() })?;
+    /// let mut there = Session::new(&theirs, Options::default())?;
+    /// let mut talk = || -> Result<bool, Box<dyn std::error::Error>> {
+    ///     loop {
+    ///         let (said, answered) = (here.send()?, there.send()?);
+    ///         if said.is_none() && answered.is_none() {
+    ///             return Ok(here.is_following() && there.is_following());
+    ///         }
+    ///         there.receive(&said.unwrap_or_default())?;
+    ///         here.receive(&answered.unwrap_or_default())?;
+    ///     }
+    /// };
+    /// assert!(talk()?, "they have nothing to exchange, and stay");
+    /// ours.create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// talk()?;
+    /// assert_eq!(theirs.root(), ours.root());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn is_following(&self) -> bool {
+        self.following.is_some()
+    }
+
+    /// Tells whether both sides stayed, nothing is on its way, and the peer has all that is here.
+    ///
+    /// ```
+    /// # use osmdb::sync::{Options, Session};
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// assert!(!Session::new(&db, Options::default())?.is_quiet(), "nobody has answered yet");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let now = self.db.root();
+        self.out.waiting() == 0 && self.following.as_ref().is_some_and(|following| following.is_quiet(now))
+    }
+
+    /// Says that this side is still there, if both stayed. To be called every
+    /// [`KEEP_ALIVE`](super::KEEP_ALIVE).
+    ///
+    /// ```
+    /// # use osmdb::sync::{Options, Session};
+    /// # let db = osmdb::Db::in_memory("osm")?;
+    /// Session::new(&db, Options::default())?.keep_alive()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// It cannot be said.
+    pub fn keep_alive(&mut self) -> Result<(), SyncError> {
+        match &self.following {
+            Some(_) => self.out.push(message::ALIVE, &[], false),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the time begin anew: what is told to [`tick`](Self::tick) now counts from now on.
+    #[cfg(feature = "net")]
+    pub(crate) fn restart_clock(&mut self) {
+        self.clock = Clock::default();
     }
 
     /// Returns the next bytes for the peer; `None` if nothing is to be sent before something comes. Works on
@@ -318,9 +402,28 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             Message::Stop { reason } => return Err(SyncError::Refused { reason }),
             Message::Hello(hello) if self.theirs.is_none() => return self.meet(hello),
             Message::Read(wanted) if reads && self.questions.len() < MAX_QUESTIONS => {
-                self.questions.push_back((self.db.root(), *wanted));
+                // Where nothing can be noted any more, nothing is signed, and all is answered.
+                let signed = self.is_to_sign(&wanted).then(|| self.db.sign_root().ok()).flatten();
+                let root = signed.map_or_else(|| self.db.root(), |signed| signed.root());
+                self.questions.push_back((root, signed, *wanted));
             }
             _ if self.theirs.is_none() || reads => return Err(out_of_turn),
+            Message::Delta { .. } | Message::Cells { .. } | Message::Piece { .. }
+                if self.following.is_some() =>
+            {
+                return Err(out_of_turn);
+            }
+            Message::Push { root, base } => self.take_push(root, base)?,
+            Message::Alive if self.following.is_some() => {}
+            Message::Done { root, gained, .. } if self.following.is_some() => {
+                let now = self.db.snapshot().root().clone();
+                let arrived = self.following.as_mut().is_some_and(|following| following.arrive(root, &now));
+                if !arrived || !self.sending.is_empty() {
+                    return Err(out_of_turn);
+                }
+                self.summary.given = self.summary.given.saturating_add(gained);
+                self.summary.their_root = Some(root);
+            }
             // Only what was used is given again: so this ends with what is sent.
             Message::Credit { bytes } => match self.credit.checked_add(bytes) {
                 Some(credit) if bytes > 0 && credit <= CREDIT_BYTES => self.credit = credit,
@@ -381,9 +484,16 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 self.their_done = Some((root, refused));
                 self.close_round()?;
             }
-            Message::Hello(_) | Message::Read(_) => return Err(out_of_turn),
+            Message::Hello(_) | Message::Read(_) | Message::Alive => return Err(out_of_turn),
         }
         Ok(())
+    }
+
+    /// Tells whether a reader wants to know who stands for the root.
+    fn is_to_sign(&self, wanted: &Wanted) -> bool {
+        let reads_signed =
+            |hello: &Hello| hello.tag.first().is_some_and(|bits| bits & message::READS_SIGNED != 0);
+        wanted.root.is_none() && self.theirs.as_ref().is_some_and(reads_signed)
     }
 
     /// Hears what the peer holds, and begins to send.
@@ -396,8 +506,9 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         self.summary.their_root = Some(hello.root);
         if hello.root == self.ours.root().cid() {
             self.summary.way = Some(Way::Equal);
-            self.finished = true;
-            return Ok(());
+            let root = hello.root;
+            self.theirs = Some(hello);
+            return self.end(root, root);
         }
         if hello.tag != tag(self.ours.root()) {
             return Err(SyncError::OtherDataset);
@@ -527,14 +638,18 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     /// Does one piece of work; tells whether there was any.
     fn work(&mut self) -> Result<bool, SyncError> {
         if self.answer.is_none()
-            && let Some((now, wanted)) = self.questions.pop_front()
+            && let Some((now, signed, wanted)) = self.questions.pop_front()
         {
             self.answer = Some(Answer::begin(self.db.store(), now, wanted)?);
+            self.signed = signed;
         }
         if let Some(answer) = &mut self.answer {
             let (kind, body) = answer.message()?;
             if kind == message::READ_END {
                 self.answer = None;
+                if let Some(signed) = self.signed.take() {
+                    self.out.push(message::SIGNED, &signed.encode(), false)?;
+                }
             }
             self.out.push(kind, &body, true)?;
             return Ok(true);
@@ -560,7 +675,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             }
             return Ok(true);
         }
-        let Some(receiving) = &self.arrived else { return Ok(false) };
+        let Some(receiving) = &self.arrived else { return self.push() };
         let seconds = receiving.total / ENTRIES_PER_SECOND;
         if seconds > 0 && self.our_done.is_none() && self.patience == MAX_SILENCE {
             // The next call does the work, when this is on its way.
@@ -576,8 +691,11 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 
     /// Adds what came to the database.
     fn unite(&mut self, receiving: Receiving) -> Result<(), SyncError> {
-        let theirs = match (&self.theirs, self.round) {
-            (Some(hello), 0) => hello.root,
+        let own = self.db.snapshot().root().clone();
+        let coming = self.following.as_ref().and_then(Following::coming);
+        let theirs = match (coming, &self.theirs, self.round) {
+            (Some(coming), ..) => coming,
+            (None, Some(hello), 0) => hello.root,
             _ => self.summary.their_root.unwrap_or_else(|| self.ours.root().cid()),
         };
         self.summary.received += receiving.total;
@@ -595,6 +713,15 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 self.summary.forked.extend(forked);
                 self.summary.root = root;
                 self.out.push(message::DONE, &message::done(&root, gained, refused.len() as u64), false)?;
+                if let Some(following) = &mut self.following {
+                    let theirs = Snapshot::open(self.db.store(), theirs)?.root().clone();
+                    let after = Snapshot::open(self.db.store(), root)?.root().clone();
+                    // Somebody may have edited after `own` was looked at.
+                    let alone = own.counts.entries.checked_add(gained) == Some(after.counts.entries);
+                    following.take_in(theirs, alone.then(|| own.cid()), after);
+                    self.summary.refused.extend(refused);
+                    return Ok(());
+                }
                 self.summary.refused = refused;
                 self.our_done = Some(root);
                 self.close_round()
@@ -615,14 +742,56 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         self.close_round()
     }
 
+    /// When all is exchanged: stays, if one side wants to.
+    fn end(&mut self, ours: Cid, theirs: Cid) -> Result<(), SyncError> {
+        if !self.options.follow && !self.theirs.as_ref().is_some_and(|hello| hello.follows) {
+            self.finished = true;
+            return Ok(());
+        }
+        if ours != theirs {
+            // One side refuses what the other has: they have no root from which both could count.
+            return Err(SyncError::NoAgreement { rounds: self.round + 1, ours, theirs });
+        }
+        (self.our_done, self.their_done, self.walk) = (None, None, None);
+        let root = Snapshot::open(self.db.store(), ours)?;
+        self.following = Some(Following::new(root.root()));
+        self.summary.follows = true;
+        Ok(())
+    }
+
+    /// Sends what is new here, if the last push has arrived.
+    fn push(&mut self) -> Result<bool, SyncError> {
+        let now = self.db.snapshot();
+        let Some(following) = &mut self.following else { return Ok(false) };
+        let Some(base) = following.base(now.root().cid()) else { return Ok(false) };
+        self.out.push(message::PUSH, &message::push(&now.root().cid(), &base.cid()), false)?;
+        self.sending.push_back(Job::Stream(Box::new(Sending::since(base, now.root(), None)?)));
+        following.send(now.root().clone());
+        Ok(true)
+    }
+
+    fn take_push(&mut self, root: Cid, base: Cid) -> Result<(), SyncError> {
+        let out_of_turn = SyncError::Turn { kind: message::PUSH };
+        let Some(following) = self.following.as_mut().filter(|_| self.receiving.is_none()) else {
+            return Err(out_of_turn);
+        };
+        if following.coming().is_some() {
+            return Err(out_of_turn);
+        }
+        let base = following.begin(root, base).ok_or(SyncError::Base { base })?;
+        // Each push may be as long, and ask for as much patience, as a session.
+        (self.taken, self.waits) = (0, 0);
+        self.receiving = Some(Receiving::since(self.db, base, None)?);
+        Ok(())
+    }
+
     /// When both sides have taken in what came: compares the roots.
     fn close_round(&mut self) -> Result<(), SyncError> {
         let (Some(ours), Some((theirs, their_refused))) = (self.our_done, self.their_done) else {
             return Ok(());
         };
         if ours == theirs || their_refused > 0 || !self.summary.refused.is_empty() {
-            self.finished = true;
-            return Ok(());
+            return self.end(ours, theirs);
         }
         self.round += 1;
         if self.round >= MAX_ROUNDS {

@@ -62,6 +62,8 @@ pub struct Summary {
     pub bytes_out: u64,
     /// How often both sides waited for each other: a round trip is two times.
     pub crossings: u32,
+    /// Whether all was exchanged, and both sides stayed to tell each other what is new.
+    pub follows: bool,
     /// The root here, afterwards.
     pub root: Cid,
     /// The peer's root, as it said last.

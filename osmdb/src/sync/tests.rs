@@ -2,6 +2,7 @@
 
 mod bounds;
 mod cuts;
+mod following;
 mod hostile;
 #[cfg(feature = "net")]
 mod liars;

@@ -19,11 +19,15 @@ mod export;
 #[cfg(feature = "flatgeobuf")]
 mod flatgeobuf;
 #[cfg(feature = "net")]
+mod follow;
+#[cfg(feature = "net")]
 mod from_peer;
 mod keeping;
 mod maps;
 #[cfg(feature = "server")]
 mod page;
+#[cfg(feature = "net")]
+mod pins;
 mod places;
 mod program;
 mod publishing;
@@ -36,6 +40,8 @@ mod server;
 #[cfg(feature = "net")]
 mod sync;
 mod tags;
+#[cfg(feature = "net")]
+mod trust;
 mod watch;
 #[cfg(feature = "http")]
 mod web;

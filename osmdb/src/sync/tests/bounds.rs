@@ -11,7 +11,8 @@
 //! | endless answers | `endless_streams_end`, `streams_of_nothing_are_refused`, `lists_have_an_end` | `endless_answers` | `files_without_end` |
 //! | compression bombs | `a_bomb_ends_the_session` | `a_bomb` | `bombs` |
 //! | absurd counts | `absurd_cells_are_refused`, `absurd_counts_are_refused` | `absurd_counts` | `absurd_counts` |
-//! | forged signatures | `forged_signatures_are_refused` | whoever names a root trusts what is below it | as of a peer |
+//! | forged signatures | `forged_signatures_are_refused` | under a root: `roots_that_are_not_signed_as_a_peer_says`; whoever names a root trusts what is below it | under a root: `signatures_that_are_none` |
+//! | an older root than was seen | both sides have all | `a_peer_that_says_an_older_root_than_before` | `an_older_root_than_one_that_was_seen_is_noticed` (`tests/all/trust.rs`) |
 //! | entries with missing parents | `versions_without_parents_are_refused` | as above | as of a peer |
 //! | a root that its entries do not give | `a_hello_of_another_day_leads_nowhere`, `what_is_slipped_in_is_noticed` | `a_root_that_is_not_there` | `a_root_that_is_not_there` |
 //! | replayed hello | `a_second_hello_is_refused` | `said_twice` | there is none |

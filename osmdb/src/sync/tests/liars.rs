@@ -10,14 +10,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::Runtime;
 
 use super::super::asking::{Answered, Asker};
-use super::super::message::{self, HELLO, Message, PAGES, READ_END};
+use super::super::message::{self, HELLO, Message, PAGES, READ_END, SIGNED};
 use super::super::wire::{Incoming, Outgoing};
 use super::filled;
 use super::hostile::{Memory, same};
 use crate::db::Feature;
+use crate::entry::DeviceKey;
 use crate::model::BBox;
 use crate::net::PeerOrigin;
-use crate::remote::{MAX_READ_BYTES, OriginError, Remote, RemoteError, RemoteOptions};
+use crate::remote::{MAX_READ_BYTES, OriginError, Remote, RemoteError, RemoteOptions, TrustError};
+use crate::signed_root::{SignedRoot, SignedRootError};
 use crate::sync::{
     MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_READ_PAGES, MAX_SILENCE, Options, Session, SyncError,
 };
@@ -291,7 +293,7 @@ fn a_root_that_is_not_there() {
     let another = Cid::of(b"another root");
     let lie: Lie = Box::new(move |kind, body| {
         if kind != READ_END {
-            return same(kind, &body);
+            return if kind == SIGNED { Vec::new() } else { same(kind, &body) };
         }
         let mut out = Vec::new();
         put_unsigned(&mut out, prolly::cbor::Reader::new(&body).unsigned().unwrap());
@@ -417,6 +419,7 @@ fn no_question_gets_more_than_it_asked_for() {
         let mut session = Session::new(&*db, Options::default()).unwrap();
         let mut out = Outgoing::new();
         let reader = message::Hello {
+            follows: false,
             reader: true,
             tag: [0; 4],
             root: Cid::from_hash([0; 32]),
@@ -448,5 +451,103 @@ fn no_question_gets_more_than_it_asked_for() {
         let all = budget == 200_000 && ended == Some(0);
         assert!(all || ended == Some(1), "{budget}: {ended:?} after {bytes} bytes");
         assert!(budget < 5_000 || bytes > 1_000);
+    }
+}
+
+/// Opens the dataset of a peer who says something of his own in place of a signed root.
+fn open_signed(
+    db: &Arc<Memory>,
+    options: &RemoteOptions,
+    mut say: impl FnMut(&SignedRoot) -> Vec<Vec<u8>> + Send + 'static,
+) -> Result<Remote<PeerOrigin<DuplexStream>>, RemoteError> {
+    let lie: Lie = Box::new(move |kind, body| match kind {
+        SIGNED => {
+            let signed = SignedRoot::decode(&body).unwrap();
+            say(&signed).into_iter().map(|body| (SIGNED, body)).collect()
+        }
+        _ => same(kind, &body),
+    });
+    runtime().block_on(async {
+        let origin = peer("liar", db, lie).of_peer(Some(db.author().unwrap()));
+        Remote::open_with(options, vec![origin], MemoryStore::new()).await
+    })
+}
+
+#[test]
+fn roots_that_are_not_signed_as_a_peer_says() {
+    let db = Arc::new(filled(10));
+    let anyone = RemoteOptions::default();
+    let friends = RemoteOptions::default().trusting([db.author().unwrap()]);
+    let lied = |say: fn(&SignedRoot) -> Vec<Vec<u8>>| match open_signed(&db, &anyone, say) {
+        Err(RemoteError::Origin { source: OriginError::Peer(error), .. }) => {
+            assert!(error.is_fault_of_peer());
+            error
+        }
+        other => panic!("{other:?}"),
+    };
+    let error = lied(|signed| {
+        let mut bytes = signed.encode();
+        bytes.last_mut().into_iter().for_each(|byte| *byte ^= 1);
+        vec![bytes]
+    });
+    assert!(matches!(error, SyncError::Signed(SignedRootError::Forged { .. })), "{error}");
+    let error = lied(|_| vec![b"signed".to_vec()]);
+    assert!(matches!(error, SyncError::Signed(SignedRootError::Malformed(_))), "{error}");
+    let error = lied(|signed| vec![signed.encode(), signed.encode()]);
+    assert!(matches!(error, SyncError::Turn { kind: SIGNED }), "{error}");
+    let error = lied(|signed| {
+        vec![SignedRoot::sign(&DeviceKey::new(&[7; 32]), Cid::of(b"another"), signed.number()).encode()]
+    });
+    assert!(matches!(error, SyncError::Signed(SignedRootError::OtherRoot { .. })), "{error}");
+    // Honest, but not whom the reader trusts; and who says nothing is not trusted either.
+    let untrusted = |say: fn(&SignedRoot) -> Vec<Vec<u8>>| match open_signed(&db, &friends, say) {
+        Err(RemoteError::Trust { source, .. }) => source,
+        other => panic!("{other:?}"),
+    };
+    let stranger = |signed: &SignedRoot| {
+        vec![SignedRoot::sign(&DeviceKey::new(&[7; 32]), signed.root(), signed.number()).encode()]
+    };
+    let author = DeviceKey::new(&[7; 32]).author();
+    assert_eq!(untrusted(stranger), TrustError::Stranger { author });
+    assert_eq!(untrusted(|_| Vec::new()), TrustError::Unsigned { root: db.root() });
+    let remote = open_signed(&db, &friends, |signed| vec![signed.encode()]).unwrap();
+    assert_eq!(remote.signed(), Some(db.sign_root().unwrap()));
+    // A peer that signs nothing, as older programs do, is read by whoever trusts the connection.
+    assert_eq!(open_signed(&db, &anyone, |_| Vec::new()).unwrap().signed(), None);
+}
+
+#[test]
+fn a_peer_that_says_an_older_root_than_before() {
+    let db = Arc::new(filled(10));
+    let old = db.sign_root().unwrap();
+    db.create(super::node(77)).unwrap();
+    // It is the same peer, by its key: so it is believed, but not that it has less than it had.
+    let lie: Lie = Box::new(move |kind, body| match kind {
+        SIGNED => vec![(kind, old.encode())],
+        READ_END => {
+            let mut out = Vec::new();
+            put_unsigned(&mut out, prolly::cbor::Reader::new(&body).unsigned().unwrap());
+            put_bytes(&mut out, old.root().as_bytes());
+            put_unsigned(&mut out, 0);
+            vec![(kind, out)]
+        }
+        _ => same(kind, &body),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    for (lie, is_honest) in [(honest(), true), (lie, false)] {
+        let key = db.author().unwrap();
+        let opened = runtime().block_on(async {
+            let origin = peer("hilltop", &db, lie).of_peer(Some(key));
+            let cache = prolly::FjallStore::open(dir.path().join("cache")).unwrap();
+            let opened = Remote::open_with(&RemoteOptions::default(), vec![origin], cache).await;
+            opened.map(|remote| remote.root())
+        });
+        match opened {
+            Ok(root) => assert!(is_honest && root == db.root()),
+            Err(RemoteError::Trust { source: TrustError::Older { author, seen, found }, .. }) => {
+                assert!(!is_honest && author == key && seen > found && found == old.number());
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 }
