@@ -2,7 +2,8 @@
 //!
 //! A browser sends requests of any page to any server, those on the loopback address included. So a server that
 //! asks for no token answers only by names that nobody can have point here, and changes nothing for a page that comes
-//! from elsewhere, unless that was allowed. With tokens none of this is needed: no page has somebody else's.
+//! from elsewhere, unless that was allowed. A token that a page sends as Bearer needs none of this: no page has somebody
+//! else's. Where a browser sends it of its own, as Basic, pages from elsewhere change nothing either.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -52,17 +53,29 @@ pub(crate) fn check<B>(options: &ServerOptions, request: &Request<B>) -> Result<
                 let text = "Ask for this server as localhost or by its number, or have it ask for tokens";
                 return Err(ApiError::new(StatusCode::FORBIDDEN, text));
             }
-            let is_reading = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-            let origin = text(headers, header::ORIGIN);
-            if !is_reading && origin.is_some_and(|origin| !is_allowed(options, headers, origin)) {
-                let text = "Pages from elsewhere change nothing here: allow this one with --allow-origin";
-                return Err(ApiError::new(StatusCode::FORBIDDEN, text));
-            }
-            Ok(())
+            is_at_home(options, request)
         }
         Access::Tokens(_) if FREE.contains(&path) || path.starts_with("/oauth2/") => Ok(()),
-        Access::Tokens(_) => holder(options, headers).map(drop),
+        Access::Tokens(_) => {
+            // A browser that was told a name and a password sends them for any page.
+            if scheme(headers).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("basic")) {
+                is_at_home(options, request)?;
+            }
+            holder(options, headers).map(drop)
+        }
     }
+}
+
+/// Refuses what a page from elsewhere wants to change.
+fn is_at_home<B>(options: &ServerOptions, request: &Request<B>) -> Result<(), ApiError> {
+    let headers = request.headers();
+    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let origin = text(headers, header::ORIGIN);
+    if !is_reading && origin.is_some_and(|origin| !is_known(options, headers, origin)) {
+        let text = "Pages from elsewhere change nothing here: allow this one with --allow-origin";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, text));
+    }
+    Ok(())
 }
 
 /// Returns who asks, if a token is needed: the name of the token.
@@ -77,8 +90,7 @@ pub(crate) fn holder(options: &ServerOptions, headers: &HeaderMap) -> Result<Opt
 
 /// Returns the secret that a request has: as Bearer, or as the password of Basic, with whatever name.
 fn secret(headers: &HeaderMap) -> Option<String> {
-    let (scheme, rest) = text(headers, header::AUTHORIZATION)?.split_once(' ')?;
-    let rest = rest.trim();
+    let (scheme, rest) = scheme(headers)?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(rest.to_owned());
     }
@@ -89,13 +101,24 @@ fn secret(headers: &HeaderMap) -> Option<String> {
     plain.split_once(':').map(|(_, password)| password.to_owned())
 }
 
+/// Returns how a request says who asks, and what it says.
+fn scheme(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let (scheme, rest) = text(headers, header::AUTHORIZATION)?.split_once(' ')?;
+    Some((scheme, rest.trim()))
+}
+
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
 /// Tells whether a page from an origin may change something, and read what is answered.
 fn is_allowed(options: &ServerOptions, headers: &HeaderMap, origin: &str) -> bool {
-    if options.access != Access::Open || options.origins.iter().any(|allowed| allowed == origin) {
+    options.access != Access::Open || is_known(options, headers, origin)
+}
+
+/// Tells whether an origin is this server's, a program's of this machine, or one that was allowed.
+fn is_known(options: &ServerOptions, headers: &HeaderMap, origin: &str) -> bool {
+    if options.origins.iter().any(|allowed| allowed == origin) {
         return true;
     }
     let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));

@@ -68,6 +68,9 @@ pub(crate) async fn listen(
     }
     drop(listener);
     app.ending.send_replace(true);
+    if let Some(peers) = &app.peers {
+        peers.stop();
+    }
     let mut visits = std::mem::take(&mut *app.visits.lock().unwrap_or_else(PoisonError::into_inner));
     let all = async {
         while connections.join_next().await.is_some() {}

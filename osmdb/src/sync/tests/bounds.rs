@@ -21,7 +21,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use prolly::Cid;
 
 use super::super::message::{self, Message, Phase};

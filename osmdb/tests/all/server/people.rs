@@ -65,6 +65,14 @@ fn a_token_opens_what_is_closed() {
     let allowed = server.ask("GET", "/api/0.6/permissions", &[("Authorization", &bearer)], b"").good();
     assert!(allowed.contains("<permission name=\"allow_write_api\"/>"), "{allowed}");
     assert_eq!(status(&server, "PUT", "/api/0.6/changeset/create", &[]), 401);
+    // A browser that knows a password sends it for a page from anywhere; a Bearer token, only who has it.
+    let create = |secret: &str, origin: &str| {
+        let headers = [("Authorization", secret), ("Origin", origin)];
+        server.ask("PUT", "/api/0.6/changeset/create", &headers, b"<osm><changeset/></osm>").status
+    };
+    let own = format!("http://{}", server.address);
+    assert_eq!(create(&right, "https://evil.example"), 403);
+    assert_eq!((create(&right, &own), create(&bearer, "https://editor.example")), (200, 200));
 }
 
 #[test]
