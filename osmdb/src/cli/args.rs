@@ -334,6 +334,7 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:\n  \
         osmdb serve                                                the API is at http://127.0.0.1:5000/api\n  \
         osmdb serve --bind 0.0.0.0                                 for who has a token of `osmdb token add`\n  \
+        osmdb serve --editor node_modules/@openstreetmap/id/dist   iD is at http://127.0.0.1:5000/edit/\n  \
         osmdb serve --sync --listen 0.0.0.0:5001\n  \
         osmdb peers accept 28142-39391-20653-19938 Riverside       in another window\n  \
         ssh hilltop osmdb serve --stdio /srv/osm.db                what `osmdb sync ssh://…` runs")]

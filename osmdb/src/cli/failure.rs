@@ -63,6 +63,13 @@ pub(super) enum Failure {
     )]
     NoServer,
     #[cfg(feature = "server")]
+    #[error(
+        "{} has no build of iD: `npm install @openstreetmap/id @openstreetmap/id-tagging-schema osm-community-index \
+         wmf-sitematrix` makes one in node_modules/@openstreetmap/id/dist",
+        .0.display()
+    )]
+    NoEditor(PathBuf),
+    #[cfg(feature = "server")]
     #[error(transparent)]
     Token(#[from] osmdb::server::TokenError),
     #[cfg(feature = "server")]

@@ -1,6 +1,7 @@
 //! `serve` without `--sync` and `--stdio`: answering editors.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -22,12 +23,19 @@ pub(super) struct WebArgs {
     /// Let pages from there change this database without a token, such as https://editor.example
     #[arg(long, value_name = "ORIGIN", conflicts_with_all = ["stdio", "sync"])]
     allow_origin: Vec<String>,
+    /// Serve an editor at /edit/: a build of iD, such as node_modules/@openstreetmap/id/dist
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["stdio", "sync"])]
+    editor: Option<PathBuf>,
 }
 
 #[cfg(not(feature = "server"))]
 pub(super) fn serve(_: &Directory, _: &WebArgs) -> Result<(), Failure> {
     Err(Failure::NoServer)
 }
+
+/// What every build of iD has.
+#[cfg(feature = "server")]
+const EDITOR: &str = "iD.min.js";
 
 /// Answers editors until Ctrl-C.
 #[cfg(feature = "server")]
@@ -38,6 +46,9 @@ pub(super) fn serve(dir: &Directory, args: &WebArgs) -> Result<(), Failure> {
     use osmdb::server::{self, Access, ServerOptions, Tokens};
     use tokio::net::TcpListener;
 
+    if let Some(editor) = args.editor.as_ref().filter(|editor| !editor.join(EDITOR).is_file()) {
+        return Err(Failure::NoEditor(editor.clone()));
+    }
     let db = Arc::new(super::database::existing(dir)?);
     let runtime = super::sync::runtime()?;
     let address = SocketAddr::new(args.bind, args.port);
@@ -45,6 +56,7 @@ pub(super) fn serve(dir: &Directory, args: &WebArgs) -> Result<(), Failure> {
     let stop = Stop::new()?;
     let mut options = ServerOptions::default();
     options.origins.clone_from(&args.allow_origin);
+    options.editor.clone_from(&args.editor);
     options.home = Some(dir.path.clone());
     options.log = Some(Arc::new(|logged| super::output::note(&line(logged))));
     if args.tokens || !args.bind.is_loopback() {
@@ -57,6 +69,9 @@ pub(super) fn serve(dir: &Directory, args: &WebArgs) -> Result<(), Failure> {
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     super::serve::say(&format!("listening at http://{address}"))?;
+    if args.editor.is_some() {
+        super::output::note(&format!("the editor is at http://{address}/edit/"));
+    }
     let serving = server::serve(db, listener, options, stop.asked());
     runtime.block_on(serving).map_err(|error| Failure::Net(Box::new(error)))
 }

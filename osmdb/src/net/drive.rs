@@ -127,8 +127,20 @@ async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
         }
         worked += start.elapsed();
         if session.is_following() || (session.is_finished() && link.is_idle()) {
+            // Who stays notices anew that the peer has gone.
+            link.ended = None;
             progress(&session.summary());
             return Ok(());
+        }
+        if let Some(end) = link.ended.take() {
+            // One that only reads may go at any time.
+            if session.is_read_only() {
+                return Ok(());
+            }
+            if link.deaf || link.is_idle() {
+                return Err(end);
+            }
+            link.ended = Some(end);
         }
         let turn = poll_fn(|cx| link.poll_turn(cx)).await;
         let start = Instant::now();
@@ -139,12 +151,9 @@ async fn exchange<S: PageStore + Sync, T: AsyncRead + AsyncWrite + Unpin>(
         if let Some(bytes) = turn.came {
             session.receive(link.buffer.get(..bytes).unwrap_or_default())?;
         }
-        if let Some(end) = turn.ended {
-            // A peer that has heard the last word goes; that may be seen before this side knows that it was sent.
-            // One that only reads may go at any time.
-            let over = session.is_read_only() || (session.is_finished() && link.is_idle());
-            return if over { Ok(()) } else { Err(end) };
-        }
+        // A peer that has heard the last word goes: that may be seen before this side knows that it was sent, and while
+        // it has not taken in all that came. So what is left is done first.
+        link.ended = turn.ended.or_else(|| link.ended.take());
         worked += start.elapsed();
     }
 }
@@ -209,6 +218,8 @@ struct Link<T> {
     unflushed: bool,
     /// Nothing can be written any more; the peer may have said why.
     deaf: bool,
+    /// Why nothing more comes.
+    ended: Option<NetError>,
     buffer: Vec<u8>,
     timer: Interval,
 }
@@ -228,7 +239,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
     fn new(stream: T) -> Self {
         let mut timer = interval(TICK);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { stream, out: Bytes::new(), unflushed: false, deaf: false, buffer: vec![0; READ_BYTES], timer }
+        Self {
+            stream,
+            out: Bytes::new(),
+            unflushed: false,
+            deaf: false,
+            ended: None,
+            buffer: vec![0; READ_BYTES],
+            timer,
+        }
     }
 
     /// Tells whether all is on its way.
@@ -247,7 +266,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
             }
         }
         let mut buffer = ReadBuf::new(&mut self.buffer);
-        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+        let read = match self.ended {
+            Some(_) => Poll::Pending,
+            None => Pin::new(&mut self.stream).poll_read(cx, &mut buffer),
+        };
+        match read {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => turn.ended = Some(SyncError::Cut.into()),
             Poll::Ready(Ok(())) => turn.came = Some(buffer.filled().len()),
             Poll::Ready(Err(error)) => turn.ended = Some(NetError::of_stream(error)),
@@ -293,5 +316,78 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
         };
         // All was exchanged, or the session has failed already: nobody is helped by another error.
         let _ = timeout(LINGER, closed).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prolly::MemoryStore;
+
+    use super::*;
+    use crate::model::{Coord, Payload, Tags};
+
+    /// A peer who is gone the moment it has heard the last word.
+    struct Hasty<'a> {
+        session: Session<'a, MemoryStore>,
+        said: Vec<u8>,
+    }
+
+    impl AsyncRead for Hasty<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            while let Some(bytes) = self.session.send().unwrap() {
+                self.said.extend_from_slice(&bytes);
+            }
+            if self.said.is_empty() && !self.session.is_finished() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let some = buf.remaining().min(self.said.len());
+            buf.put_slice(&self.said.drain(..some).collect::<Vec<_>>());
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Hasty<'_> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.session.receive(bytes).unwrap();
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn who_goes_after_the_last_word_has_cut_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for (edits_here, edits_there) in [(0, 0), (0, 9), (9, 0), (9, 9), (900, 900)] {
+            let filled = |edits, lat| {
+                let db = Db::in_memory("osm").unwrap();
+                for lon in 0..edits {
+                    let coord = Coord::new(lat, lon).unwrap();
+                    db.create(Payload::Node { coord, tags: Tags::new() }).unwrap();
+                }
+                db
+            };
+            let (ours, theirs) = (filled(edits_here, 1), filled(edits_there, 2));
+            let session = Session::new(&theirs, Options::default()).unwrap();
+            let hasty = Hasty { session, said: Vec::new() };
+            let done = runtime.block_on(sync_over(&ours, hasty, Options::default(), |_| ()));
+            let summary = done.unwrap_or_else(|error| panic!("{edits_here} and {edits_there}: {error}"));
+            assert_eq!((ours.root(), summary.root), (theirs.root(), theirs.root()));
+        }
     }
 }

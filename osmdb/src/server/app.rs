@@ -52,6 +52,9 @@ pub struct ServerOptions {
     /// Pages from these origins (`https://editor.example`) may change what is here, beside those of this machine.
     /// With tokens, pages from anywhere may, if they have one.
     pub origins: Vec<String>,
+    /// A folder with a build of iD (`dist` of the npm package `@openstreetmap/id`), served at `/edit/`. The packages that
+    /// it takes its presets from are looked for in the `node_modules` that it lies in, or in its folder `npm`.
+    pub editor: Option<PathBuf>,
     /// How peers are answered who sync at `/sync`, by WebSocket; none are, if this is `None`.
     pub peers: Option<net::ServeOptions>,
     /// Is told of every request when it is answered.
@@ -60,10 +63,10 @@ pub struct ServerOptions {
 
 impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limits, home, access, origins, peers, log: _ } = self;
+        let Self { limits, home, access, origins, editor, peers, log: _ } = self;
         let mut out = f.debug_struct("ServerOptions");
         out.field("limits", limits).field("home", home).field("access", access).field("origins", origins);
-        out.field("peers", peers).finish_non_exhaustive()
+        out.field("editor", editor).field("peers", peers).finish_non_exhaustive()
     }
 }
 

@@ -21,7 +21,7 @@
 //! let server = tokio::spawn(server::serve(db, listener, ServerOptions::default(), until));
 //!
 //! let mut stream = tokio::net::TcpStream::connect(address).await?;
-//! stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+//! stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
 //! let mut answer = String::new();
 //! stream.read_to_string(&mut answer).await?;
 //! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -38,6 +38,7 @@ mod answer;
 mod app;
 mod ask;
 mod changesets;
+mod editor;
 mod elements;
 mod error;
 mod limits;
@@ -107,6 +108,7 @@ fn routes() -> Router<Arc<App>> {
         .merge(about::routes())
         .merge(page::routes())
         .merge(changesets::routes())
+        .merge(editor::routes())
         .merge(elements::routes())
         .merge(map::routes())
         .merge(metrics::routes())

@@ -2,6 +2,7 @@
 
 use prolly::PageSource;
 
+use super::local::FIRST_NUMBER;
 use crate::db::{Head, Snapshot, numbers};
 use crate::entry::{Entry, Origin, Version, shown_of};
 use crate::error::Error;
@@ -11,6 +12,10 @@ pub(crate) const UNKNOWN: u64 = 1;
 
 /// The greatest number of a version that a client reads.
 const MAX_NUMBER: u64 = (1 << 31) - 1;
+
+/// The changeset of a version of which nobody knows it: JOSM takes none below 1, and this is neither one of
+/// OpenStreetMap nor one of this database.
+const NO_CHANGESET: u64 = FIRST_NUMBER;
 
 /// A version of an element as clients see it.
 #[derive(Debug, Clone)]
@@ -88,11 +93,10 @@ impl View {
                 view.hash = view.hash.filter(|_| many.is_some());
             }
         }
-        // JOSM reads no history in which a version lacks these, and extracts leave them out: 0, as planet files have
-        // it, says that nobody knows.
+        // JOSM reads no history in which a version lacks these, and extracts leave them out.
         for (_, view) in &mut views {
             if let Origin::Imported(meta) = &mut view.entry.origin {
-                meta.changeset.get_or_insert(0);
+                meta.changeset.get_or_insert(NO_CHANGESET);
                 meta.timestamp.get_or_insert(0);
             }
         }

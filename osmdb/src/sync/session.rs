@@ -610,7 +610,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             |pieces: Pieces| pieces.into_iter().try_for_each(|(kind, body)| self.out.push(kind, &body, true));
         match found {
             Found::Nothing => return Ok(()),
-            Found::Send(cells) => self.send_cells(&cells)?,
+            // Behind those that may wait there.
+            Found::Send(cells) => self.sending.push_back(Job::Cells(cells)),
             Found::Pieces(pieces) if pieces.is_empty() => return Ok(()),
             Found::Pieces(pieces) => send(pieces)?,
             Found::Most(pieces, chosen) => {

@@ -1,41 +1,16 @@
-// A mapper's whole session with the iD editor, unmodified, in a headless Chromium: it loads a box, adds a node, names
-// a road, saves, and meets the edit of somebody else as a conflict.
+// A mapper's whole session with the iD editor, unmodified, as `osmdb serve --editor` has it at /edit/, in a headless
+// Chromium: it loads a box, adds a node, tags a road, saves, and meets the edit of somebody else as a conflict.
 // Usage: node session.mjs URL [PICTURE]
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import puppeteer from 'puppeteer-core';
 
 const [url, picture] = process.argv.slice(2);
-const modules = path.join(path.dirname(fileURLToPath(import.meta.url)), 'node_modules');
-const TYPES = { css: 'text/css', html: 'text/html', js: 'text/javascript', json: 'application/json', svg: 'image/svg+xml' };
-const PAGE = `<!DOCTYPE html><meta charset="utf-8"><title>iD</title><link rel="stylesheet" href="iD.css">
-<style>html, body, #id { margin: 0; height: 100%; width: 100% }</style><div id="id"></div>
-<script src="iD.min.js"></script>`;
 
-// iD stands beside the API at /edit/. What it fetches from a content network comes from the packages themselves, and
-// nothing else from anywhere.
-async function answer(request) {
+// Whatever iD would fetch from elsewhere, pictures of the ground among it, is not there where there is no internet.
+function answer(request) {
   const asked = new URL(request.url());
-  const local = asked.origin === new URL(url).origin;
-  if (['data:', 'blob:'].includes(asked.protocol) || (local && !asked.pathname.startsWith('/edit/'))) {
-    return request.continue();
-  }
-  if (local && asked.pathname === '/edit/') {
-    return request.respond({ contentType: TYPES.html, body: PAGE });
-  }
-  const packaged = asked.pathname.match(/^\/npm\/(@[^/]+\/[^/@]+|[^/@]+)@[^/]+\/(.+)$/);
-  const file = local
-    ? path.join(modules, '@openstreetmap/id/dist', asked.pathname.slice('/edit/'.length))
-    : packaged && path.join(modules, packaged[1], packaged[2]);
-  try {
-    const body = await readFile(file);
-    const headers = { 'access-control-allow-origin': '*' };
-    return request.respond({ headers, contentType: TYPES[path.extname(file).slice(1)], body });
-  } catch {
-    return request.abort();
-  }
+  const local = ['data:', 'blob:'].includes(asked.protocol) || asked.origin === new URL(url).origin;
+  return local ? request.continue() : request.abort();
 }
 
 const browser = await puppeteer.launch({
@@ -54,16 +29,12 @@ try {
   });
   await page.setRequestInterception(true);
   page.on('request', answer);
-  await page.goto(`${url}/edit/#map=18/10.0040/20.0030`);
-  await page.waitForFunction('typeof iD !== "undefined"');
-  await page.evaluate((url) => {
+  await page.evaluateOnNewDocument(() => {
     localStorage.setItem('sawSplash', true);
     localStorage.setItem('sawPrivacyVersion', '20201202');
-    window.context = iD.coreContext().assetPath('').containerNode(document.getElementById('id'));
-    context.preauth({ url, apiUrl: url, client_id: 'osmdb', access_token: 'none is asked for on this machine' });
-    context.init();
-  }, url);
-  await page.waitForFunction('context.hasEntity("n5") && context.hasEntity("w1")', { timeout: 60_000 });
+  });
+  await page.goto(`${url}/edit/#map=18/10.0040/20.0030`);
+  await page.waitForFunction('window.context?.hasEntity("n5") && context.hasEntity("w1")', { timeout: 60_000 });
 
   const save = (comment) => page.evaluate((comment) => new Promise((done) => {
     const uploader = context.uploader();

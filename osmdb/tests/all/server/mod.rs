@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod editor;
 mod peers;
 mod people;
 mod reading;
