@@ -55,3 +55,21 @@ export function short(hash) {
 export function problem(error) {
   return el("p", { class: "problem", role: "alert" }, error.message ?? String(error));
 }
+
+/** A button that adds to a list what follows: `ask` returns items and the next cursor. */
+export function more(list, cursor, ask, row) {
+  return el("button", {
+    type: "button",
+    onclick: async (event) => {
+      const button = event.target;
+      try {
+        const [items, next] = await ask(cursor);
+        list.append(...items.map(row));
+        if (next) button.replaceWith(more(list, next, ask, row));
+        else button.remove();
+      } catch (error) {
+        button.replaceWith(problem(error));
+      }
+    },
+  }, "More");
+}

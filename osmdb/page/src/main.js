@@ -124,6 +124,13 @@ function lookAt(record) {
   redraw("element", "results", "forks", "trees");
 }
 
+/** Leads to the editor, if there is one, at the place that is looked at. */
+function offerEditor() {
+  const link = document.getElementById("edit");
+  link.hidden = !app.now.editor;
+  link.addEventListener("click", () => { link.href = `edit/#map=${location.hash.slice(1)}`; });
+}
+
 function title() {
   document.getElementById("dataset").textContent = app.now.name === "osm" ? "" : app.now.name;
   const { tab } = tabs.get("forks");
@@ -147,6 +154,7 @@ async function begin() {
   try {
     app.now = await api.database();
     title();
+    offerEditor();
     app.map.begin(app.now.bounds);
   } catch (error) {
     document.getElementById("then").hidden = false;

@@ -1,5 +1,5 @@
 // What passes a filter, listed.
-import { announce, el, problem } from "./dom.js";
+import { announce, el, more } from "./dom.js";
 
 export async function showResults(app) {
   const heading = el("h2", {}, "Search");
@@ -14,38 +14,27 @@ export async function showResults(app) {
           },
         }, example))))];
   }
-  const { features, cursor } = await app.api.search(app.filter, { at: app.at });
+  const { filter, at } = app;
+  const ask = async (cursor) => {
+    const found = await app.api.search(filter, { at, cursor });
+    return [found.features, found.cursor];
+  };
+  const [features, cursor] = await ask();
   announce(features.length === 0 ? "Nothing found." : `${features.length}${cursor ? " or more" : ""} found.`);
   if (features.length === 0) return [heading, el("p", {}, "Nothing has these tags.")];
   const bounds = together(features);
-  const list = el("ul", { class: "rows" }, features.map((feature) => row(app, feature)));
+  const line = (feature) => row(app, feature);
+  const list = el("ul", { class: "rows" }, features.map(line));
   return [heading,
     el("p", {}, `${features.length}${cursor ? " or more" : ""} found. `,
       bounds ? el("button", { type: "button", class: "link", onclick: () => app.map.show(bounds) }, "Show them all") : null),
-    list, cursor ? more(app, list, cursor) : null];
+    list, cursor ? more(list, cursor, ask, line) : null];
 }
 
 function row(app, feature) {
   const { element, name, title, bounds } = feature;
   return el("li", {}, el("button", { type: "button", class: "link", onclick: () => app.choose(element, [], bounds) },
     name ?? title ?? element), " ", el("span", { class: "quiet" }, [name ? title : null, element].filter(Boolean).join(", ")));
-}
-
-function more(app, list, cursor) {
-  return el("button", {
-    type: "button",
-    onclick: async (event) => {
-      const button = event.target;
-      try {
-        const next = await app.api.search(app.filter, { at: app.at, cursor });
-        list.append(...next.features.map((feature) => row(app, feature)));
-        if (next.cursor) button.replaceWith(more(app, list, next.cursor));
-        else button.remove();
-      } catch (error) {
-        button.replaceWith(problem(error));
-      }
-    },
-  }, "More");
 }
 
 function together(features) {

@@ -121,10 +121,14 @@ fn is_known(options: &ServerOptions, headers: &HeaderMap, origin: &str) -> bool 
     if options.origins.iter().any(|allowed| allowed == origin) {
         return true;
     }
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    authority.is_some_and(|authority| {
+    authority(origin).is_some_and(|authority| {
         Some(authority) == text(headers, header::HOST) || is_loopback(host_of(authority))
     })
+}
+
+/// Returns the host and the port that an origin names; `None` if it is not one of HTTP.
+pub(crate) fn authority(origin: &str) -> Option<&str> {
+    origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
 }
 
 /// Returns an authority without its port.
@@ -173,5 +177,28 @@ pub(crate) fn share(options: &ServerOptions, asked: &HeaderMap, response: &mut R
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         let exposed = HeaderValue::from_static("Error, Last-Modified");
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_somebody_elses_leads_here() {
+        for (host, is_answered) in [
+            ("localhost:5000", true),
+            ("127.0.0.1", true),
+            ("[::1]:5000", true),
+            ("192.168.1.7:5000", true),
+            ("evil.example:5000", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example", false),
+            ("[evil]:5000", false),
+            ("", false),
+        ] {
+            let request = Request::get("/").header(header::HOST, host).body(()).unwrap();
+            assert_eq!(check(&ServerOptions::default(), &request).is_ok(), is_answered, "{host}");
+        }
     }
 }

@@ -3,13 +3,15 @@
 //! iD's own page speaks to the server of OpenStreetMap and fetches its presets from a content network, without which it
 //! stays blank. The page here has it speak to this server, and fetch them from the npm packages beside it.
 
+use std::fs::Metadata;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path as Segments, State};
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::get;
 
 use super::access::Access;
@@ -19,14 +21,11 @@ use super::error::ApiError;
 /// No file of an editor is longer, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// What the page begins with where everybody may edit: iD is logged in already.
-const OPEN: &str = "const token = \"none is asked for\";";
+/// What iD is logged in with where everybody may edit. Where a token is asked for, iD asks for it.
+const OPEN: &str = "\"none is asked for\"";
 
-/// Where a token is asked for, iD asks for it.
-const CLOSED: &str = "const token = null;";
-
-const PAGE: [&str; 2] = [
-    r#"<!doctype html>
+/// The page, in which [`TOKEN`] stands for the token.
+const PAGE: &str = r#"<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
@@ -41,8 +40,7 @@ const PAGE: [&str; 2] = [
     <noscript>The editor needs JavaScript.</noscript>
     <script src="iD.min.js"></script>
     <script>
-      "#,
-    r#"
+      const token = TOKEN;
       const server = { url: location.origin, apiUrl: location.origin, client_id: "osmdb" };
       // What would come from a content network lies beside the editor.
       const network = /^https?:\/\/[^/]+\/npm\/((?:@[^/]+\/)?[^/@]+)@[^/]+\//;
@@ -64,8 +62,9 @@ const PAGE: [&str; 2] = [
     </script>
   </body>
 </html>
-"#,
-];
+"#;
+
+const TOKEN: &str = "TOKEN";
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -85,25 +84,45 @@ async fn page(State(app): State<Arc<App>>) -> Result<Response<Body>, ApiError> {
     if app.options.editor.is_none() {
         return Err(none());
     }
-    let [before, behind] = PAGE;
-    let token = if app.options.access == Access::Open { OPEN } else { CLOSED };
-    Ok(of_type("text/html; charset=utf-8", [before, token, behind].concat().into_bytes()))
+    let token = if app.options.access == Access::Open { OPEN } else { "null" };
+    Ok(of_type("text/html; charset=utf-8", PAGE.replacen(TOKEN, token, 1).into_bytes()))
 }
 
 async fn file(
     State(app): State<Arc<App>>,
     Segments(path): Segments<String>,
+    headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let dir = app.options.editor.clone().ok_or_else(none)?;
     let place = place(&dir, &path).ok_or_else(ApiError::not_found)?;
     let kind = kind(&place);
-    let bytes = app.work(move |_| {
-        let is_file =
-            std::fs::metadata(&place).is_ok_and(|meta| meta.is_file() && meta.len() <= MAX_FILE_BYTES);
-        let bytes = is_file.then(|| std::fs::read(&place).ok()).flatten();
-        bytes.ok_or_else(ApiError::not_found)
+    let known = headers.get(header::IF_NONE_MATCH).cloned();
+    let found = app.work(move |_| {
+        let meta =
+            std::fs::metadata(&place).ok().filter(|meta| meta.is_file() && meta.len() <= MAX_FILE_BYTES);
+        let tag = meta.as_ref().and_then(tag);
+        if tag.is_some() && tag == known {
+            return Ok((tag, None));
+        }
+        let bytes = meta.and_then(|_| std::fs::read(&place).ok()).ok_or_else(ApiError::not_found)?;
+        Ok((tag, Some(bytes)))
     });
-    Ok(of_type(kind, bytes.await?))
+    let (tag, bytes) = found.await?;
+    let is_known = bytes.is_none();
+    let mut response = of_type(kind, bytes.unwrap_or_default());
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    if let Some(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// Returns by what a browser knows a file again: its time and its length.
+fn tag(meta: &Metadata) -> Option<HeaderValue> {
+    let time = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    HeaderValue::from_str(&format!("\"{:x}-{:x}\"", time.as_nanos(), meta.len())).ok()
 }
 
 fn none() -> ApiError {

@@ -226,25 +226,26 @@ fn what_differs_much_is_listed() {
     assert!(least > 20_000);
 }
 
+/// A database of nodes that were imported, with names so long that leaves hold few of them.
+fn imported(lat: u32, ids: impl Iterator<Item = u64>) -> Db<MemoryStore> {
+    let node = |id| {
+        let at = format!("id='{id}' version='1' lat='{lat}' lon='{}'", id % 180);
+        format!("<node {at}><tag k='note' v='{id:0>150}'/></node>")
+    };
+    let text = format!("<osm>{}</osm>", ids.map(node).collect::<String>());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nodes.osm");
+    std::fs::write(&path, text).unwrap();
+    let db = Db::in_memory("osm").unwrap();
+    db.import(&[&path], |_, _| {}).unwrap();
+    db
+}
+
 #[test]
 fn other_contents_of_the_same_numbers_become_one() {
     // Lists miss a few of so many, and the cells that are to find them are not enough at first: those that come then
     // must not overtake the first ones.
-    let imported = |lat: u32, ids: &mut dyn Iterator<Item = u64>| {
-        let node = |id| {
-            let at = format!("id='{id}' version='1' lat='{lat}' lon='{}'", id % 180);
-            format!("<node {at}><tag k='note' v='{id:0>150}'/></node>")
-        };
-        let text = format!("<osm>{}</osm>", ids.map(node).collect::<String>());
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("nodes.osm");
-        std::fs::write(&path, text).unwrap();
-        let db = Db::in_memory("osm").unwrap();
-        db.import(&[&path], |_, _| {}).unwrap();
-        db
-    };
-    let ours = imported(1, &mut (1..40_001));
-    let theirs = imported(2, &mut (0..20_000).map(|id| 2 * id + 1));
+    let (ours, theirs) = (imported(1, 1..40_001), imported(2, (0..20_000).map(|id| 2 * id + 1)));
     let (here, there) = agree(&ours, &theirs);
     assert_eq!((here.gained, there.gained), (20_000, 40_000));
 }

@@ -100,3 +100,28 @@ fn the_story_is_the_one_the_demo_tells() {
         "the import gives the same root everywhere; if a format changed, paste the new output"
     );
 }
+
+#[test]
+fn what_is_typed_elsewhere_has_a_meaning() {
+    // What needs a network, a peer or an editor is not run here; but each verb and each option must be there.
+    let place = Place::new();
+    let mut commands = 0;
+    for line in blocks("console").into_iter().flatten() {
+        for command in line.strip_prefix("$ ").unwrap_or_default().split(" | ") {
+            let Some(arguments) = command.strip_prefix("osmdb ") else { continue };
+            let mut words = arguments.split(' ').peekable();
+            let global = ["--db", "--from", "--cache"];
+            while words.next_if(|word| global.contains(word)).is_some() {
+                words.next();
+            }
+            let verb = words.next().unwrap();
+            let help = place.run([verb, "--help"]).done();
+            for option in words.filter(|word| word.starts_with("--")) {
+                let is_there = help.split([' ', ',', '\n', '=']).any(|word| word == option);
+                assert!(is_there, "`osmdb {verb} --help` does not know {option}: {line}");
+            }
+            commands += 1;
+        }
+    }
+    assert!(commands > 10, "the README shows more than {commands} commands");
+}

@@ -48,6 +48,7 @@ pub(super) async fn database(State(app): State<Arc<App>>, ask: Ask) -> Result<Re
             "author": author.to_string(),
             "fingerprint": Fingerprint::of(&author).to_string(),
             "bounds": extent(&snapshot)?.map(|window| bounds(&window)),
+            "editor": app.options.editor.is_some(),
         }))
     });
     Ok(reply::json(&value.await?))

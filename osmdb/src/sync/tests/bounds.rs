@@ -26,7 +26,7 @@ use prolly::Cid;
 use super::super::message::{self, Message, Phase};
 use super::super::wire::Outgoing;
 use super::hostile::{Memory, hear, lied_to, same, strangers, two};
-use super::{agree, copy, edit, filled};
+use super::{agree, copy, edit, filled, imported};
 use crate::db::Db;
 use crate::sync::{
     CREDIT_BYTES, Inbox, MAX_LISTED_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_SILENCE, MAX_WAITS,
@@ -87,22 +87,10 @@ fn patience_is_given_but_not_for_ever() {
     assert!(matches!(error, SyncError::Turn { kind: message::WAIT }), "{error}");
 }
 
-/// Two databases whose difference is found with lists: they share no leaf.
-fn far_apart() -> (Memory, Memory) {
-    let (ours, theirs) = (filled(40_000), Db::in_memory("osm").unwrap());
-    let mut batch = theirs.batch();
-    for id in 0..20_000_u64 {
-        let payload = super::node(i64::try_from(id).unwrap());
-        batch.push(crate::db::Write::put(crate::model::ElementId::node(2 * id + 1), payload));
-    }
-    batch.commit().unwrap();
-    (ours, theirs)
-}
-
 #[test]
-#[ignore = "takes a minute, nearly all of it for signatures"]
 fn lists_have_an_end() {
-    let (ours, theirs) = far_apart();
+    // They share no leaf: their difference is found with lists.
+    let (ours, theirs) = (imported(1, 1..40_001), imported(2, (0..20_000).map(|id| 2 * id + 1)));
     // The other side has fewer leaves: it names them, and does not stop.
     let piece = [vec![1], vec![7; MAX_MESSAGE_BYTES - 4]].concat();
     let error = without_end(&(copy(&ours), copy(&theirs)), message::LEAVES, &(message::LEAVES, piece));

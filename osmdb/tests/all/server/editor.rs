@@ -38,7 +38,10 @@ fn a_build_of_id_is_served_with_its_presets() {
     ] {
         let file = server.get(&format!("/edit/{path}"));
         assert_eq!(file.header("content-type"), Some(kind), "{path}");
+        let tag = file.header("etag").unwrap().to_owned();
         assert_eq!(file.good(), body);
+        let again = server.ask("GET", &format!("/edit/{path}"), &[("If-None-Match", &tag)], b"");
+        assert_eq!((again.status, again.body.as_str()), (304, ""));
     }
 }
 
