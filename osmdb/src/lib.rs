@@ -60,8 +60,9 @@ pub use error::Error;
 pub use filter::{Filter, FilterProblem, MAX_CONDITIONS, MAX_FILTER_BYTES, ParseFilterError};
 pub use geohash::{GeohashError, MAX_GEOHASH_DIGITS, geohash_bbox};
 pub use model::{
-    BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS,
-    MAX_TEXT_CHARS, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags, UNITS_PER_DEGREE,
+    BBox, BBoxError, Closed, Coord, CoordError, ElementId, Kind, LimitError, MAX_ID, MAX_MEMBERS, MAX_TAGS,
+    MAX_TEXT_CHARS, MAX_TEXTS_BYTES, MAX_WAY_NODES, Member, ParseCoordError, ParseIdError, Payload, Tags,
+    UNITS_PER_DEGREE,
 };
 #[cfg(feature = "object-store")]
 pub use pack::BucketFiles;

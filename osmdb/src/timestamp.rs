@@ -106,7 +106,23 @@ pub fn show_timestamp(seconds: i64) -> Option<String> {
     let (year, month, day) = date(seconds.div_euclid(SECONDS_PER_DAY));
     let rest = seconds.rem_euclid(SECONDS_PER_DAY);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+    // By hand: a map has thousands of them, and formatting takes a tenth of the time that the whole answer does.
+    let mut text = String::with_capacity(20);
+    two_digits(&mut text, year / 100);
+    for (part, end) in
+        [(year % 100, '-'), (month, '-'), (day, 'T'), (hour, ':'), (minute, ':'), (second, 'Z')]
+    {
+        two_digits(&mut text, part);
+        text.push(end);
+    }
+    Some(text)
+}
+
+/// Appends a number below 100.
+fn two_digits(text: &mut String, number: i64) {
+    let digit = |number: i64| char::from(b'0' + u8::try_from(number % 10).unwrap_or_default());
+    text.push(digit(number / 10));
+    text.push(digit(number));
 }
 
 /// Writes seconds since 1970 as HTTP does, such as `Tue, 01 Jan 2013 00:00:00 GMT`; `None` as for

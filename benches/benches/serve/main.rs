@@ -25,6 +25,12 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// So many boxes are asked for, for each row.
 const BOXES: usize = 200;
 
+/// Boxes of a village have about so many elements: with half as many, or half as many again, they are not asked for.
+const ELEMENTS: usize = 3_000;
+
+/// Half a side of a box, in units of 10⁻⁷ degree.
+const HALF_SIDE: i32 = 50_000;
+
 fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let (mut seconds, mut clients) = (20, 4);
@@ -40,11 +46,18 @@ fn main() -> Result<(), Failure> {
     }
     let scratch = tempfile::tempdir()?;
     let dir = scratch.path().join("osm.db");
-    let places = fill(&dir, scratch.path())?;
+    let (places, villages) = fill(&dir, scratch.path())?;
     let server = Server::start(&dir)?;
     let mut rows = Vec::new();
-    for (row, end) in [("map of 0.01°, XML", "map?bbox="), ("map of 0.01°, JSON", "map.json?bbox=")] {
-        rows.push(reads(row, &server, &places, |place| format!("/api/0.6/{end}{}", around(place, 50_000)))?);
+    for (row, end, places) in [
+        ("map of 0.01° in villages, XML", "map?bbox=", &villages),
+        ("map of 0.01° in villages, JSON", "map.json?bbox=", &villages),
+        ("map of 0.01° anywhere, XML", "map?bbox=", &places),
+        ("map of 0.01° anywhere, JSON", "map.json?bbox=", &places),
+    ] {
+        rows.push(reads(row, &server, places, |place| {
+            format!("/api/0.6/{end}{}", around(place, HALF_SIDE))
+        })?);
     }
     let zoom = 14;
     let tile = |place: &Coord| {
@@ -63,8 +76,8 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the database, and returns places where something is.
-fn fill(dir: &Path, scratch: &Path) -> Result<Vec<Coord>, Failure> {
+/// Makes the database, and returns places where something is, and such around which a box has [`ELEMENTS`] or so.
+fn fill(dir: &Path, scratch: &Path) -> Result<(Vec<Coord>, Vec<Coord>), Failure> {
     let file = match extract("andorra-2025.osm.pbf") {
         Some(file) => file,
         None => {
@@ -88,8 +101,17 @@ fn fill(dir: &Path, scratch: &Path) -> Result<Vec<Coord>, Failure> {
             _ => None,
         });
     }
-    let step = (corners.len() / BOXES).max(1);
-    Ok(corners.into_iter().step_by(step).take(BOXES).collect())
+    let spread = |count: usize| corners.iter().step_by((corners.len() / count).max(1)).take(count);
+    let (mut villages, mut elements) = (Vec::new(), 0);
+    for place in spread(8 * BOXES) {
+        let count = db.snapshot().map(around(place, HALF_SIDE).parse()?)?.elements().count();
+        if villages.len() < BOXES && (ELEMENTS / 2..=ELEMENTS * 3 / 2).contains(&count) {
+            villages.push(*place);
+            elements += count;
+        }
+    }
+    println!("{} boxes in villages, of {} elements each", villages.len(), elements / villages.len().max(1));
+    Ok((spread(BOXES).copied().collect(), villages))
 }
 
 /// Returns the box around a place, so many units of 10⁻⁷ degree to each side, as the API takes it.
@@ -136,7 +158,7 @@ fn reads<T>(
     let mean = bytes / asked.len().max(1);
     let (p50, p99) = percentiles(&mut times);
     println!(
-        "{row:<28} {:>6} requests  p50 {p50:>7.2} ms  p99 {p99:>7.2} ms  {mean:>8} bytes each",
+        "{row:<32} {:>6} requests  p50 {p50:>7.2} ms  p99 {p99:>7.2} ms  {mean:>8} bytes each",
         asked.len()
     );
     Ok(

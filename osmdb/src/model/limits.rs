@@ -1,7 +1,7 @@
 //! What an OSM server takes, and so what an edit may hold. Files may hold more: what is read is kept.
 //!
 //! The numbers are those that the OSM API announces, or enforces where it announces none:
-//! <https://wiki.openstreetmap.org/wiki/API_v0.6>.
+//! <https://wiki.openstreetmap.org/wiki/API_v0.6>. Where it knows none, they are ours ([`MAX_TAGS`], [`MAX_TEXTS_BYTES`]).
 
 use super::{Payload, Tags};
 
@@ -35,6 +35,34 @@ pub const MAX_WAY_NODES: usize = 2_000;
 /// assert!(relation(MAX_MEMBERS + 1).check_limits().is_err());
 /// ```
 pub const MAX_MEMBERS: usize = 32_000;
+
+/// No element of an edit has more tags. OSM knows no limit, but no element there has a tenth as many; each one is an entry
+/// of the tags tree.
+///
+/// ```
+/// use osmdb::{MAX_TAGS, Payload, Tags};
+/// let tagged = |tags: usize| {
+///     let tags: Vec<_> = (0..tags).map(|number| (number.to_string(), "yes")).collect();
+///     Payload::Way { refs: vec![1, 2], tags: tags.into_iter().collect() }
+/// };
+/// assert!(tagged(MAX_TAGS).check_limits().is_ok());
+/// assert!(tagged(MAX_TAGS + 1).check_limits().is_err());
+/// ```
+pub const MAX_TAGS: usize = 5_000;
+
+/// The keys, values and roles of an edit are together no longer, in bytes: whatever it is, an element fits into a value of
+/// a tree (16 MiB) and into a message of a sync.
+///
+/// ```
+/// use osmdb::{ElementId, MAX_MEMBERS, MAX_TEXTS_BYTES, Member, Payload, Tags};
+/// let relation = |role: &str| {
+///     let member = Member { element: ElementId::node(1), role: role.repeat(255) };
+///     Payload::Relation { members: vec![member; MAX_MEMBERS], tags: Tags::new() }
+/// };
+/// assert!(255 * MAX_MEMBERS < MAX_TEXTS_BYTES && relation("a").check_limits().is_ok());
+/// assert!(relation("й").check_limits().is_err());
+/// ```
+pub const MAX_TEXTS_BYTES: usize = 8 << 20;
 
 /// Content that an OSM server would not take.
 ///
@@ -84,6 +112,14 @@ pub enum LimitError {
     /// A relation has too many members.
     #[error("a relation has at most {MAX_MEMBERS} members, and this one has {0}: split it")]
     TooManyMembers(usize),
+    /// An element has too many tags.
+    #[error("an element has at most {MAX_TAGS} tags, and this one has {0}")]
+    TooManyTags(usize),
+    /// Keys, values and roles are together too long.
+    #[error(
+        "the keys, values and roles of an element have at most {MAX_TEXTS_BYTES} bytes, and these have {0}"
+    )]
+    TooMuchText(usize),
 }
 
 impl Payload {
@@ -112,11 +148,23 @@ impl Payload {
                 members.iter().try_for_each(|member| text("role", &member.role))?;
             }
         }
-        tags(self.tags())
+        tags(self.tags())?;
+        let of_tags: usize = self.tags().iter().map(|(key, value)| key.len() + value.len()).sum();
+        let of_roles: usize = match self {
+            Self::Relation { members, .. } => members.iter().map(|member| member.role.len()).sum(),
+            _ => 0,
+        };
+        match of_tags + of_roles {
+            0..=MAX_TEXTS_BYTES => Ok(()),
+            found => Err(LimitError::TooMuchText(found)),
+        }
     }
 }
 
 fn tags(tags: &Tags) -> Result<(), LimitError> {
+    if tags.len() > MAX_TAGS {
+        return Err(LimitError::TooManyTags(tags.len()));
+    }
     let mut keys = Vec::with_capacity(tags.len());
     for (key, value) in tags.iter() {
         if key.is_empty() {
@@ -195,5 +243,24 @@ mod tests {
             |members| Payload::Relation { members: vec![member.clone(); members], tags: Tags::new() };
         assert_eq!(relation(32_000).check_limits(), Ok(()));
         assert_eq!(relation(32_001).check_limits(), Err(LimitError::TooManyMembers(32_001)));
+    }
+
+    #[test]
+    fn the_largest_element_fits_into_a_value() {
+        let role = "\u{1f600}".repeat(MAX_TEXTS_BYTES / MAX_MEMBERS / 4);
+        let member = Member { element: ElementId::way(i64::MAX.unsigned_abs()), role };
+        let mut payload = Payload::Relation { members: vec![member; MAX_MEMBERS], tags: Tags::new() };
+        assert_eq!(payload.check_limits(), Ok(()));
+        if let Payload::Relation { tags, .. } = &mut payload {
+            *tags = (0..MAX_TAGS).map(|number| (number.to_string(), "")).collect();
+        }
+        assert_eq!(payload.check_limits(), Ok(()));
+        let entry = crate::entry::Entry {
+            element: ElementId::relation(1),
+            payload: Some(payload),
+            origin: crate::entry::Origin::Edited(crate::entry::EditMeta::default()),
+        };
+        let len = entry.to_record().len() as u64;
+        assert!(len < prolly::MAX_VALUE_BYTES, "{len} bytes");
     }
 }

@@ -243,7 +243,7 @@ async fn set_preferences(
 ) -> Result<Response<Body>, ApiError> {
     let body = read::body(&app, ask.headers(), body).await?;
     let done = app.work(move |app| {
-        let new = read::preferences(&body)?;
+        let new = read::preferences(&body, MAX_PREFERENCES)?;
         if new.len() > MAX_PREFERENCES {
             return Err(too_many());
         }

@@ -11,7 +11,7 @@ use osmdb::{
     RemoteOptions, Tags, Write,
 };
 use prolly::{FjallStore, MemoryStore, PageSource};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::runtime::Runtime;
 
 use crate::program::{MAP, Place};
@@ -37,6 +37,25 @@ fn ask(runtime: &Runtime, there: &Arc<Memory>, cache: &Path, options: &RemoteOpt
     let origin = PeerOrigin::new("peer", near);
     let _runtime = runtime.enter();
     BlockingRemote::open_with(options, vec![origin], FjallStore::open(cache).unwrap()).unwrap()
+}
+
+/// Asks a peer whose line is cut after so many bytes of what it says.
+fn ask_until(runtime: &Runtime, there: &Arc<Memory>, cache: &Path, bytes: u64) -> Result<Peer, RemoteError> {
+    let ((near, here), (beyond, far)) = (tokio::io::duplex(1 << 16), tokio::io::duplex(1 << 16));
+    let there = Arc::clone(there);
+    runtime.spawn(async move { net::sync_over(&*there, far, Options::default(), |_| ()).await });
+    runtime.spawn(async move {
+        let ((mut asked, mut answered), (said, mut told)) =
+            (tokio::io::split(here), tokio::io::split(beyond));
+        let mut said = said.take(bytes);
+        tokio::select! {
+            _ = tokio::io::copy(&mut asked, &mut told) => {}
+            _ = tokio::io::copy(&mut said, &mut answered) => {}
+        }
+    });
+    let origin = PeerOrigin::new("peer", near);
+    let _runtime = runtime.enter();
+    BlockingRemote::open_with(&RemoteOptions::default(), vec![origin], FjallStore::open(cache).unwrap())
 }
 
 /// Asks nobody.
@@ -157,6 +176,57 @@ fn a_refresh_reads_what_has_changed_and_nothing_twice() {
     drop(remote);
     let alone = alone(dir.path(), &options).unwrap();
     assert_eq!(all(alone.query(middle())), all(there.snapshot().query(middle())));
+}
+
+#[test]
+fn a_pin_that_is_cut_changes_nothing_and_goes_on_where_it_was() {
+    let runtime = runtime();
+    let (there, _) = town();
+    let options = RemoteOptions::default();
+    let (whole, first) = {
+        let dir = tempfile::tempdir().unwrap();
+        let remote = ask(&runtime, &there, dir.path(), &options);
+        let first = remote.pin(middle()).unwrap();
+        (remote.traffic().bytes, first)
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut cuts = 0;
+    for eighths in 1..8 {
+        // It is cut while it opens, or while it pins.
+        if let Ok(remote) = ask_until(&runtime, &there, dir.path(), whole * eighths / 8) {
+            if remote.pin(middle()).is_err() {
+                assert_eq!(remote.pins().unwrap(), None, "not before all is there");
+                cuts += 1;
+            }
+            remote.unpin(middle()).unwrap();
+        } else {
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 1, "{cuts}");
+    let remote = ask(&runtime, &there, dir.path(), &options);
+    assert_eq!(remote.pin(middle()).unwrap().root, first.root);
+    assert!(remote.traffic().bytes < whole / 2, "what had come is not asked for again");
+    drop(remote);
+
+    // So is a refresh: until all is there, what was pinned answers.
+    let before = all(there.snapshot().query(middle()));
+    for well in before.iter().filter(|feature| feature.element.kind == osmdb::Kind::Node).step_by(9) {
+        move_well(&there, well, 2);
+    }
+    let remote = ask_until(&runtime, &there, dir.path(), 4_000).unwrap();
+    remote.refresh_pins().unwrap_err();
+    assert_eq!(remote.pins().unwrap().unwrap().root, first.root);
+    drop(remote);
+    assert_eq!(all(alone(dir.path(), &options).unwrap().query(middle())), before);
+    assert_eq!(
+        ask(&runtime, &there, dir.path(), &options).refresh_pins().unwrap().unwrap().root,
+        there.root()
+    );
+    assert_eq!(
+        all(alone(dir.path(), &options).unwrap().query(middle())),
+        all(there.snapshot().query(middle()))
+    );
 }
 
 #[test]

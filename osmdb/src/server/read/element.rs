@@ -4,7 +4,7 @@ use quick_xml::events::BytesStart;
 
 use super::xml::Xml;
 use crate::entry::Version;
-use crate::model::{Coord, Kind, MAX_MEMBERS, MAX_TEXT_CHARS, MAX_WAY_NODES, Tags, parse_degrees};
+use crate::model::{Coord, Kind, MAX_MEMBERS, MAX_TAGS, MAX_TEXT_CHARS, MAX_WAY_NODES, Tags, parse_degrees};
 use crate::server::error::ApiError;
 
 /// What is to become of an element.
@@ -184,8 +184,7 @@ impl Draft {
         };
         match (kind, tag.name().as_ref()) {
             (_, "tag") => {
-                let [key, value] = xml.values(tag, ["k", "v"])?;
-                self.tags.push(key.ok_or_else(|| missing("k"))?, value.ok_or_else(|| missing("v"))?);
+                read_tag(xml, tag, &mut self.tags)?;
             }
             (Kind::Way, "nd") => {
                 let [id] = xml.values(tag, ["ref"])?;
@@ -212,6 +211,17 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// Reads a tag. What has too many is refused at once, and not when all are read.
+pub(super) fn read_tag(xml: &Xml<'_>, tag: &BytesStart<'_>, tags: &mut Tags) -> Result<(), ApiError> {
+    let [key, value] = xml.values(tag, ["k", "v"])?;
+    let missing = |name: &str| xml.bad_in(tag, &format!("{name} is missing"));
+    if tags.len() == MAX_TAGS {
+        return Err(xml.bad_in(tag, &format!("More than {MAX_TAGS} tags are not allowed")));
+    }
+    tags.push(key.ok_or_else(|| missing("k"))?, value.ok_or_else(|| missing("v"))?);
+    Ok(())
 }
 
 /// Makes sure that tags are those of OSM.

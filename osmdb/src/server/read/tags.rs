@@ -1,6 +1,6 @@
 //! Documents that are tags alone: a changeset's, and preferences.
 
-use super::element::check_tags;
+use super::element::{check_tags, read_tag};
 use super::xml::Xml;
 use crate::model::{Kind, Tags};
 use crate::server::error::ApiError;
@@ -20,9 +20,7 @@ pub(crate) fn changeset_tags(text: &str) -> Result<Tags, ApiError> {
         is_there = true;
         while let Some(child) = xml.child()? {
             if child.name().as_ref() == "tag" {
-                let [key, value] = xml.values(&child, ["k", "v"])?;
-                let missing = |name: &str| xml.bad_in(&child, &format!("{name} is missing"));
-                tags.push(key.ok_or_else(|| missing("k"))?, value.ok_or_else(|| missing("v"))?);
+                read_tag(&xml, &child, &mut tags)?;
             }
             xml.skip()?;
         }
@@ -35,8 +33,8 @@ pub(crate) fn changeset_tags(text: &str) -> Result<Tags, ApiError> {
     Ok(tags)
 }
 
-/// Reads preferences.
-pub(crate) fn preferences(text: &str) -> Result<Vec<(String, String)>, ApiError> {
+/// Reads preferences: one more than the most that may be, if there are so many.
+pub(crate) fn preferences(text: &str, most: usize) -> Result<Vec<(String, String)>, ApiError> {
     let mut xml = Xml::new("preferences", text);
     xml.root("osm")?;
     let mut found: Vec<(String, String)> = Vec::new();
@@ -50,6 +48,9 @@ pub(crate) fn preferences(text: &str) -> Result<Vec<(String, String)>, ApiError>
                 let [key, value] = xml.values(&child, ["k", "v"])?;
                 let missing = |name: &str| xml.bad_in(&child, &format!("{name} is missing"));
                 let (key, value) = (key.ok_or_else(|| missing("k"))?, value.ok_or_else(|| missing("v"))?);
+                if found.len() > most {
+                    return Ok(found);
+                }
                 if found.iter().any(|(known, _)| *known == key) {
                     return Err(ApiError::bad_request(format!("Duplicate preferences with key {key}")));
                 }

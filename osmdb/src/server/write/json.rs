@@ -26,7 +26,7 @@ pub(super) fn begin(out: &mut String, bounds: Option<BBox>) {
 }
 
 /// Writes one version.
-pub(super) fn element(out: &mut String, view: &View, names: &Names) {
+pub(super) fn element(out: &mut String, view: &View, names: &Names<'_>) {
     let entry = &view.entry;
     out.extend(["{\"type\":\"", entry.element.kind.name(), "\",\"id\":"]);
     id(out, entry.element.id);

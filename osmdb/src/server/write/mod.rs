@@ -6,6 +6,8 @@ mod result;
 mod text;
 mod xml;
 
+use std::borrow::Cow;
+
 use super::about::GENERATOR;
 use super::app::App;
 use super::ask::Form;
@@ -86,23 +88,23 @@ pub(crate) fn begin_xml(out: &mut String, root: &str) {
 
 /// What clients know a version's changeset and user by.
 #[derive(Debug, Default)]
-struct Names {
+struct Names<'a> {
     changeset: Option<u64>,
     uid: Option<u64>,
-    user: Option<String>,
+    user: Option<Cow<'a, str>>,
 }
 
-impl Names {
-    fn of(app: &App, view: &View) -> Self {
+impl<'a> Names<'a> {
+    fn of(app: &App, view: &'a View) -> Self {
         let entry = &view.entry;
         let changeset = entry.changeset().map(|id| app.local.changeset_number(id));
         if let Some(author) = entry.author() {
             let (uid, user) = (app.local.user_number(author), app.local.user_name(author));
-            return Self { changeset, uid: Some(uid), user: Some(user) };
+            return Self { changeset, uid: Some(uid), user: Some(user.into()) };
         }
         match &entry.origin {
             crate::entry::Origin::Imported(meta) => {
-                Self { changeset, uid: meta.uid, user: meta.user.clone() }
+                Self { changeset, uid: meta.uid, user: meta.user.as_deref().map(Cow::from) }
             }
             crate::entry::Origin::Edited(_) => Self { changeset, ..Self::default() },
         }

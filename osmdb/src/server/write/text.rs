@@ -10,19 +10,7 @@ pub(crate) trait Text {
 
 impl Text for String {
     fn push_number(&mut self, number: u64) {
-        let mut digits = [b'0'; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-            rest /= 10;
-            at -= 1;
-            if rest == 0 {
-                break;
-            }
-        }
-        let digits = digits.get(at..).unwrap_or_default();
-        self.push_str(std::str::from_utf8(digits).unwrap_or_default());
+        self.push_str(itoa::Buffer::new().format(number));
     }
 
     fn push_degrees(&mut self, units: i32) {
@@ -33,10 +21,9 @@ impl Text for String {
         let units = units.unsigned_abs();
         self.push_number((units / UNITS).into());
         self.push('.');
-        let start = self.len();
         // The first digit holds the place of zeros that come first.
-        self.push_number((UNITS + units % UNITS).into());
-        self.remove(start);
+        let mut digits = itoa::Buffer::new();
+        self.push_str(digits.format(UNITS + units % UNITS).get(1..).unwrap_or_default());
     }
 }
 

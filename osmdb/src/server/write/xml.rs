@@ -21,7 +21,7 @@ pub(super) fn begin(out: &mut String, bounds: Option<BBox>) {
 }
 
 /// Writes one version.
-pub(super) fn element(out: &mut String, view: &View, names: &Names, indent: &str) {
+pub(super) fn element(out: &mut String, view: &View, names: &Names<'_>, indent: &str) {
     let entry = &view.entry;
     let kind = entry.element.kind.name();
     let mut tag = Tag::begin(out, indent, kind);

@@ -392,6 +392,20 @@ fn hostile_bodies_are_refused_at_once() {
         format!("<create>{}</create>", "<node id='-1' changeset='CS' lat='1' lon='1'/>".repeat(10_001));
     let text = upload(&server, changeset, &many, "").refused(409);
     assert!(text.starts_with(&format!("The changeset {changeset} was closed at ")), "{text}");
+    // More tags than anything has, and a relation that no value of a tree would hold.
+    let tags: String = (0..5_001).map(|key| format!("<tag k='{key}' v=''/>")).collect();
+    let tagged = format!("<create><node id='-1' changeset='CS' lat='1' lon='1'>{tags}</node></create>");
+    assert!(upload(&server, changeset, &tagged, "").refused(400).contains("More than 5000 tags"));
+    let body = format!("<osm><changeset>{tags}</changeset></osm>");
+    assert!(server.put("/api/0.6/changeset/create", &body).refused(400).contains("More than 5000 tags"));
+    let member = format!("<member type='node' ref='1' role='{}'/>", "й".repeat(255));
+    let wide =
+        format!("<create><relation id='-1' changeset='CS'>{}</relation></create>", member.repeat(32_000));
+    let text = upload(&server, changeset, &wide, "").refused(400);
+    assert!(text.contains("have at most 8388608 bytes"), "{text}");
+    let many: String = (0..200_000).map(|key| format!("<preference k='{key}' v=''/>")).collect();
+    let body = format!("<osm><preferences>{many}</preferences></osm>");
+    server.put("/api/0.6/user/preferences", &body).refused(413);
     // A little that unpacks to much.
     let packed = gzip(&vec![b' '; 70 << 20]);
     server.ask("POST", &path, &[("Content-Encoding", "gzip")], &packed).refused(413);
