@@ -47,13 +47,12 @@ mod found {
     /// Listens, and announces it.
     pub(in crate::cli) fn listen(runtime: &Runtime, db: &Db, at: SocketAddr) -> Result<Listener, Failure> {
         let identity = Identity::of(db)?;
-        let listening = runtime.block_on(async {
+        runtime.block_on(async {
             let listener = QuicListener::bind(&identity, at).await;
             let listener = listener.map_err(|source| Failure::Listen { address: at, source })?;
             listener.announce().map_err(|error| Failure::Net(Box::new(error)))?;
-            Ok::<_, Failure>(listener)
-        });
-        listening
+            Ok(listener)
+        })
     }
 
     /// Says where it is listened.

@@ -30,7 +30,7 @@ pub(super) struct ServeArgs {
     listen: Option<SocketAddr>,
     /// Also answer peers who call by QUIC, at the same number and port, and announce that on the local network:
     /// `osmdb sync --nearby` finds it. For programs that were installed with --features iroh
-    #[arg(long, requires = "sync")]
+    #[arg(long, requires = "sync", conflicts_with = "stdio")]
     nearby: bool,
     /// Who may come: those whom `osmdb peers` lists, or anyone [default: known, and anyone if only programs of this
     /// machine can call]
