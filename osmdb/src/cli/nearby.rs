@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use osmdb::Db;
-use osmdb::net::{Address, Fingerprint, Identity, NetError, ServeOptions};
+use osmdb::net::{Address, Fingerprint, NetError, ServeOptions};
 use tokio::runtime::Runtime;
 
 use super::database::Directory;
@@ -14,7 +14,7 @@ use super::failure::Failure;
 mod found {
     use std::io::IsTerminal;
 
-    use osmdb::net::{NEARBY_TIME, Peers, QuicListener, nearby, serve_quic};
+    use osmdb::net::{Identity, NEARBY_TIME, Peers, QuicListener, nearby, serve_quic};
 
     use super::super::output::note;
     use super::*;
@@ -101,19 +101,18 @@ mod found {
         Err(missing())
     }
 
-    pub(in crate::cli) fn place(listener: &Listener) -> String {
-        match *listener {}
+    /// Nobody has a listener to show.
+    pub(in crate::cli) fn place(_: &Listener) -> String {
+        String::new()
     }
 
+    /// Nobody comes.
     pub(in crate::cli) async fn serve(
         _: Arc<Db>,
-        listener: Option<Listener>,
+        _: Option<Listener>,
         _: ServeOptions,
     ) -> Result<(), NetError> {
-        match listener {
-            Some(listener) => match listener {},
-            None => std::future::pending().await,
-        }
+        std::future::pending().await
     }
 
     /// Ends what ran connections. A command that does not end is not waited for.
