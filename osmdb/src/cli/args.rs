@@ -27,7 +27,7 @@ pub(super) struct Cli {
     /// seconds since 1970)
     #[arg(long, global = true, value_name = "ROOT|TIME", allow_hyphen_values = true)]
     pub(super) at: Option<At>,
-    /// Read what a peer has (tcp://HOST:PORT, ws://…, ssh://…, exec:…), or what was published in a directory or
+    /// Read what a peer has (tcp://HOST:PORT, ws://…, iroh://…, ssh://…, exec:…), or what was published in a directory or
     /// at a URL (https://…, s3://bucket/folder), instead of a database here: for root, get, query, nearest, history, refs, changes and export
     #[arg(long = "from", id = "published", global = true, value_name = "PEER|DIR|URL")]
     pub(super) from: Option<String>,
@@ -300,6 +300,8 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:\n  \
         osmdb sync tcp://hilltop.local:5001\n  \
         osmdb sync ws://example.org:80/osm           where only HTTP gets through\n  \
+        osmdb sync --nearby                          who is known, and in the same network\n  \
+        osmdb sync iroh://KEY@192.168.1.7:5001       QUIC, as `osmdb serve --sync --nearby` shows it\n  \
         osmdb sync ssh://amina@hilltop/srv/osm.db\n  \
         osmdb sync 'exec:ssh hilltop osmdb serve --stdio /srv/osm.db'\n  \
         osmdb sync /media/stick/osm.db               another database of this machine\n  \
@@ -336,6 +338,7 @@ pub(super) enum Verb {
         osmdb serve --bind 0.0.0.0                                 for who has a token of `osmdb token add`\n  \
         osmdb serve --editor node_modules/@openstreetmap/id/dist   iD is at http://127.0.0.1:5000/edit/\n  \
         osmdb serve --sync --listen 0.0.0.0:5001\n  \
+        osmdb serve --sync --nearby                                found by `osmdb sync --nearby`\n  \
         osmdb peers accept 28142-39391-20653-19938 Riverside       in another window\n  \
         ssh hilltop osmdb serve --stdio /srv/osm.db                what `osmdb sync ssh://…` runs")]
     Serve(serve::ServeArgs),

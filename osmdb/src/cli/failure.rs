@@ -150,6 +150,14 @@ pub(super) enum Failure {
     /// `--follow` with a directory.
     #[error("{}: nobody tells what is new in a directory: --follow is for peers that are called", .0.display())]
     NobodyToFollow(PathBuf),
+    /// `--nearby` where nobody is known.
+    #[cfg(feature = "iroh")]
+    #[error(
+        "nobody who is nearby is known here: {}; compare with what is shown there, and try again with --accept \
+         FINGERPRINT",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Strangers(Vec<Fingerprint>),
     /// `--accept` with nobody to call.
     #[error("--accept is for sync, and for --from with a peer")]
     NobodyToAccept,
@@ -233,7 +241,11 @@ impl Failure {
         match self {
             Self::Peer { error, .. } => !matches!(
                 **error,
-                NetError::Connect { .. } | NetError::Command { .. } | NetError::Handshake { .. }
+                NetError::Connect { .. }
+                    | NetError::Command { .. }
+                    | NetError::Handshake { .. }
+                    | NetError::NoMulticast { .. }
+                    | NetError::NoQuic
             ),
             _ => false,
         }

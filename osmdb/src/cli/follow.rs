@@ -14,6 +14,7 @@ use super::caller::Caller;
 use super::database::{self, Directory};
 use super::failure::Failure;
 use super::keeping::now;
+use super::nearby;
 use super::output::{Out, complain, note, plain};
 use super::{json as as_json, sync};
 
@@ -54,8 +55,7 @@ pub(super) fn follow(
             failed.map_or(Ok(()), Err)
         })
     });
-    // A command that does not end is not waited for.
-    runtime.shutdown_background();
+    nearby::end(runtime);
     followed
 }
 

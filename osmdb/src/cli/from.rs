@@ -16,10 +16,10 @@ use super::database::{self, Directory};
 use super::failure::Failure;
 use super::output::{Out, counted, note, size};
 use super::trust::{self, Trust};
-use super::{Verb, export, history, nearest, pins, query, show, sync};
+use super::{Verb, export, history, nearby, nearest, pins, query, show, sync};
 
 /// What the address of a peer begins with. Everything else is a place with files.
-const PEERS: [&str; 4] = ["tcp://", "ws://", "ssh://", "exec:"];
+const PEERS: [&str; 5] = ["tcp://", "ws://", "iroh://", "ssh://", "exec:"];
 
 pub(super) fn publish(dir: &Directory, at: Option<At>, to: &str) -> Result<(), Failure> {
     let db = database::existing(dir)?;
@@ -110,8 +110,7 @@ impl From {
                 Some(ours) => Failure::peer(name, NetError::NotKnownThere { ours }),
                 None => failure,
             });
-            // A command that does not end is not waited for.
-            runtime.shutdown_background();
+            nearby::end(runtime);
             return result;
         }
         if !self.accept.is_empty() {

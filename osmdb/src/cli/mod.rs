@@ -24,6 +24,7 @@ mod input;
 mod json;
 mod keeping;
 mod merge;
+mod nearby;
 mod nearest;
 mod output;
 mod peers;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use futures_util::future::try_join;
 use osmdb::net::{self, Admit, Fingerprint, Identity, NetError, Peers, ServeOptions, Stdio, Visit};
 use tokio::net::TcpListener;
 
@@ -12,7 +13,7 @@ use super::database::{self, Directory};
 use super::failure::Failure;
 use super::keeping::now;
 use super::output::{Out, counted, note, plain, size};
-use super::{json, sync, web};
+use super::{json, nearby, sync, web};
 
 /// Who is answered, and how.
 #[derive(Debug, Args)]
@@ -23,16 +24,25 @@ pub(super) struct ServeArgs {
     how: How,
     #[command(flatten)]
     web: web::WebArgs,
-    /// Where peers may call: a number of this machine and a port. 0.0.0.0:5001 is everywhere
-    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN, requires = "sync")]
-    listen: SocketAddr,
+    /// Where peers may call: a number of this machine and a port. 0.0.0.0:5001 is everywhere [default:
+    /// 127.0.0.1:5001, or with --nearby 0.0.0.0:5001]
+    #[arg(long, value_name = "ADDRESS", requires = "sync")]
+    listen: Option<SocketAddr>,
+    /// Also answer peers who call by QUIC, at the same number and port, and announce that on the local network:
+    /// `osmdb sync --nearby` finds it. For programs that were installed with --features iroh
+    #[arg(long, requires = "sync", conflicts_with = "stdio")]
+    nearby: bool,
     /// Who may come: those whom `osmdb peers` lists, or anyone [default: known, and anyone if only programs of this
     /// machine can call]
     #[arg(long, value_name = "WHO", requires = "sync")]
     allow: Option<Allow>,
 }
 
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), net::DEFAULT_PORT);
+/// Where it is listened if nothing else is said.
+const fn default_listen(nearby: bool) -> SocketAddr {
+    let number = if nearby { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    SocketAddr::new(IpAddr::V4(number), net::DEFAULT_PORT)
+}
 
 /// One of these, or neither: then editors are answered.
 #[derive(Debug, Args)]
@@ -65,14 +75,22 @@ pub(super) fn serve(dir: &Directory, args: &ServeArgs) -> Result<(), Failure> {
         let session = async { net::sync_over(&db, Stdio::new(), options, |_| ()).await };
         runtime.block_on(session).map(drop).map_err(|error| Failure::peer("the peer", error))
     } else {
-        let listening = runtime.block_on(TcpListener::bind(args.listen));
-        let failed = |source| Failure::Listen { address: args.listen, source };
+        let listen = args.listen.unwrap_or(default_listen(args.nearby));
+        let listening = runtime.block_on(TcpListener::bind(listen));
+        let failed = |source| Failure::Listen { address: listen, source };
         let listener = listening.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let near = args.nearby.then(|| nearby::listen(&runtime, &db, listen)).transpose()?;
         let fingerprint = Identity::of(&db)?.fingerprint();
         say(&format!("listening at tcp://{address}, fingerprint {fingerprint}"))?;
-        let options = visitors(dir, args.allow, args.listen.ip())?;
-        let serving = net::serve(Arc::new(db), listener, options, std::future::pending());
+        if let Some(near) = &near {
+            say(&nearby::place(near))?;
+        }
+        let options = visitors(dir, args.allow, listen.ip())?;
+        let db = Arc::new(db);
+        let near = nearby::serve(Arc::clone(&db), near, options.clone());
+        let serving = net::serve(db, listener, options, std::future::pending());
+        let serving = async { try_join(serving, near).await.map(drop) };
         runtime.block_on(serving).map_err(|error| Failure::Net(Box::new(error)))
     };
     // Nobody may ever end the standard input.

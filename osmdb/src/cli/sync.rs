@@ -19,6 +19,7 @@ use super::failure::Failure;
 use super::follow;
 use super::keeping::now;
 use super::merge;
+use super::nearby;
 use super::output::{Out, complain, counted, grouped, plain, size};
 
 /// The folder of streams that were cut, in the directory of the database.
@@ -27,10 +28,14 @@ const INBOX: &str = "inbox";
 /// With whom, and how.
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
-    /// The peers, one after another: tcp://HOST:PORT, ws://HOST:PORT/PATH, ssh://HOST/PATH, exec:COMMAND, the
-    /// directory of another database, or a stick or another directory for bundles
-    #[arg(required = true, value_name = "PEER")]
+    /// The peers, one after another: tcp://HOST:PORT, ws://HOST:PORT/PATH, iroh://KEY@HOST:PORT, ssh://HOST/PATH,
+    /// exec:COMMAND, the directory of another database, or a stick or another directory for bundles
+    #[arg(required_unless_present = "nearby", value_name = "PEER")]
     peers: Vec<Address>,
+    /// Also those on the local network where `osmdb serve --sync --nearby` runs, if they are known here or accepted.
+    /// For programs that were installed with --features iroh
+    #[arg(long)]
+    nearby: bool,
     /// Stay connected, to all of them at once: what is new on either side goes to the other within a moment. Calls
     /// again when a connection is cut, and ends when the program is stopped
     #[arg(long)]
@@ -46,13 +51,17 @@ pub(super) fn sync(dir: &Directory, args: &SyncArgs, accept: &[Fingerprint]) -> 
     if own {
         return Err(Failure::Itself(dir.path.clone()));
     }
+    let mut peers = args.peers.clone();
+    if args.nearby {
+        peers.extend(nearby::peers(dir, accept)?);
+    }
     if args.follow {
-        return follow::follow(dir, &args.peers, accept, args.json);
+        return follow::follow(dir, &peers, accept, args.json);
     }
     let runtime = runtime()?;
     let failed = database::change(dir, |db| {
         let (mut met, mut failed) = (false, false);
-        for address in &args.peers {
+        for address in &peers {
             match one(dir, db, &runtime, address, (accept, args.json)) {
                 Ok(()) => met = true,
                 Err(failure @ Failure::Output(_)) => return Err(failure),
@@ -67,8 +76,7 @@ pub(super) fn sync(dir: &Directory, args: &SyncArgs, accept: &[Fingerprint]) -> 
         }
         if met || !failed { Ok(failed) } else { Err(Failure::Said) }
     });
-    // A command that does not end is not waited for.
-    runtime.shutdown_background();
+    nearby::end(runtime);
     if failed? { Err(Failure::Said) } else { Ok(()) }
 }
 
@@ -280,7 +288,14 @@ pub(super) fn exchanged(summary: &Summary) -> String {
 /// What a failure of a connection leaves to do.
 pub(super) fn advice(error: &NetError) -> String {
     match error {
+        NetError::Connect { address, .. } if address.starts_with("iroh://") => {
+            "is `osmdb serve --sync --nearby` running there?".into()
+        }
         NetError::Connect { .. } => "is `osmdb serve --sync` running there?".into(),
+        NetError::NobodyNearby { .. } => {
+            "run `osmdb serve --sync --nearby` there, in the same network, or name a peer".into()
+        }
+        NetError::NoMulticast { .. } => "name a peer, or an address to listen at".into(),
         NetError::UnknownPeer { key } => format!(
             "compare it with the one that is shown there, and try again with --accept {}",
             Fingerprint::of(key)

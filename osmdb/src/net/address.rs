@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::DEFAULT_PORT;
+use crate::entry::Author;
 
 /// Where a peer is.
 ///
@@ -35,6 +36,14 @@ pub enum Address {
         /// What the server is asked for; begins with `/`.
         path: String,
     },
+    /// `iroh://KEY@HOST:PORT`: QUIC to whoever has the key, at this place; or `iroh://KEY`: wherever on the local
+    /// network it is. Needs the feature `iroh`.
+    Iroh {
+        /// The key, as 64 hexadecimal digits.
+        key: Author,
+        /// The host and the port, as for TCP, if they are written.
+        place: Option<(String, u16)>,
+    },
     /// `exec:COMMAND …`: whatever a command reads and writes. The command sees to it who is at the other end.
     Command(String),
     /// `ssh://USER@HOST:PORT/PATH`: `osmdb serve --stdio` in another place, by `ssh`.
@@ -58,7 +67,8 @@ pub enum Address {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is no peer: expected tcp://HOST:PORT, ws://HOST:PORT/PATH, ssh://HOST/PATH, exec:COMMAND or a directory"
+    "`{text}` is no peer: expected tcp://HOST:PORT, ws://HOST:PORT/PATH, iroh://KEY@HOST:PORT, ssh://HOST/PATH, \
+     exec:COMMAND or a directory"
 )]
 pub struct ParseAddressError {
     /// What was given.
@@ -85,6 +95,10 @@ impl FromStr for Address {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
+        if scheme == "iroh" {
+            let address = if matches!(path, "" | "/") { key_and_place(place) } else { None };
+            return address.ok_or_else(none);
+        }
         let (host, port) = host_and_port(place).ok_or_else(none)?;
         match scheme {
             "tcp" if matches!(path, "" | "/") => Ok(Self::Tcp { host, port: port.unwrap_or(DEFAULT_PORT) }),
@@ -99,6 +113,15 @@ impl FromStr for Address {
             _ => Err(none()),
         }
     }
+}
+
+fn key_and_place(text: &str) -> Option<Address> {
+    let (key, place) = match text.split_once('@') {
+        Some((key, place)) => (key, Some(host_and_port(place)?)),
+        None => (text, None),
+    };
+    let place = place.map(|(host, port)| (host, port.unwrap_or(DEFAULT_PORT)));
+    Some(Address::Iroh { key: key.parse().ok()?, place })
 }
 
 fn host_and_port(place: &str) -> Option<(String, Option<u16>)> {
@@ -129,6 +152,8 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp { host, port } => write!(f, "tcp://{}", place(host, *port)),
             Self::WebSocket { host, port, path } => write!(f, "ws://{}{path}", place(host, *port)),
+            Self::Iroh { key, place: Some((host, port)) } => write!(f, "iroh://{key}@{}", place(host, *port)),
+            Self::Iroh { key, place: None } => write!(f, "iroh://{key}"),
             Self::Command(command) => write!(f, "exec:{command}"),
             Self::Ssh { host, port: Some(port), path } => write!(f, "ssh://{host}:{port}{path}"),
             Self::Ssh { host, port: None, path } => write!(f, "ssh://{host}{path}"),
@@ -148,6 +173,9 @@ mod tests {
             "tcp://[fe80::1%eth0]:99",
             "tcp://10.0.0.7:1",
             "ws://hilltop:80/osm/sync",
+            "iroh://2222222222222222222222222222222222222222222222222222222222222222",
+            "iroh://00000000000000000000000000000000000000000000000000000000000000ff@10.0.0.7:5001",
+            "iroh://2222222222222222222222222222222222222222222222222222222222222222@[::1]:99",
             "ssh://amina@hilltop/~/osm.db",
             "ssh://hilltop:22/srv/osm.db",
             "exec:ssh hilltop osmdb serve --stdio 'my db'",
@@ -169,6 +197,12 @@ mod tests {
             "tcp://hilltop:99999",
             "tcp://hilltop:x",
             "tcp://hilltop/path",
+            "iroh://",
+            "iroh://hilltop:5001",
+            "iroh://2222@hilltop:5001",
+            "iroh://2222222222222222222222222222222222222222222222222222222222222222@",
+            "iroh://2222222222222222222222222222222222222222222222222222222222222222@:5001",
+            "iroh://2222222222222222222222222222222222222222222222222222222222222222@hilltop:5001/path",
             "tcp://[::1",
             "tcp://[::1]5001",
             "tcp://hill top:1",

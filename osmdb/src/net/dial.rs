@@ -17,6 +17,8 @@ use super::address::Address;
 use super::error::NetError;
 use super::identity::Identity;
 use super::piped::Piped;
+#[cfg(feature = "iroh")]
+use super::quic;
 use super::tls::{Admit, Secured};
 use super::websocket::WebSocket;
 use crate::entry::Author;
@@ -49,6 +51,13 @@ impl Wire {
     #[must_use]
     pub fn bytes_out(&self) -> u64 {
         self.0[1].load(Ordering::Relaxed)
+    }
+
+    /// Says how many were counted elsewhere.
+    #[cfg(feature = "iroh")]
+    pub(super) fn set(&self, bytes_in: u64, bytes_out: u64) {
+        self.0[0].store(bytes_in, Ordering::Relaxed);
+        self.0[1].store(bytes_out, Ordering::Relaxed);
     }
 }
 
@@ -176,6 +185,16 @@ impl Connection {
         Self { stream: Box::new(stream), peer, wire }
     }
 
+    /// Makes a connection of a stream whose peer has proved its key otherwise, and whose bytes are counted elsewhere.
+    #[cfg(feature = "iroh")]
+    pub(super) fn proved(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: Author,
+        wire: Wire,
+    ) -> Self {
+        Self { stream: Box::new(stream), peer: Some(peer), wire }
+    }
+
     /// Returns the key that the peer has proved, if it was asked for one.
     ///
     /// ```
@@ -228,7 +247,8 @@ impl AsyncWrite for Connection {
 /// time. See the [module](super) for an example.
 ///
 /// # Errors
-/// Nobody answers; whoever does is no peer, or not admitted; the command does not start. A directory is no
+/// Nobody answers; whoever does is no peer, or not admitted; the command does not start; the program was built
+/// without QUIC, and the address asks for it. A directory is no
 /// connection: [`Db::merge`](crate::Db::merge) unites two of this machine.
 pub async fn dial(address: &Address, identity: &Identity, admit: Admit) -> Result<Connection, NetError> {
     match address {
@@ -241,6 +261,10 @@ pub async fn dial(address: &Address, identity: &Identity, admit: Admit) -> Resul
             let socket = WebSocket::connect(stream, &address.to_string()).await?;
             Ok(Connection::secured(Secured::connect(socket, identity, admit).await?, wire))
         }
+        #[cfg(feature = "iroh")]
+        Address::Iroh { key, place } => quic::dial(address, key, place.as_ref(), identity, &admit).await,
+        #[cfg(not(feature = "iroh"))]
+        Address::Iroh { .. } => Err(NetError::NoQuic),
         Address::Command(line) => Ok(Connection::new(Piped::spawn(shell(line), line)?)),
         Address::Ssh { host, port, path } => {
             let mut command = Command::new("ssh");

@@ -1,6 +1,7 @@
 //! What can go wrong with a connection.
 
 use std::io;
+use std::time::Duration;
 
 use super::identity::Fingerprint;
 use crate::entry::Author;
@@ -57,6 +58,21 @@ pub enum NetError {
     /// The peers took too long to agree on keys.
     #[error("the peer did not say who it is within {} seconds", super::HANDSHAKE_TIME.as_secs())]
     SlowHandshake,
+    /// Nobody announced itself on the local network.
+    #[error("nobody is nearby: no peer on the local network answered within {} seconds", waited.as_secs())]
+    NobodyNearby {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The system does not let the program speak to the local network.
+    #[error("the local network cannot be asked who is there: {reason}")]
+    NoMulticast {
+        /// What the system said.
+        reason: String,
+    },
+    /// The feature `iroh` is missing, and with it QUIC.
+    #[error("this program was built without QUIC: install it with --features iroh")]
+    NoQuic,
     /// The stream failed.
     #[error("the connection failed: {0}")]
     Io(io::Error),

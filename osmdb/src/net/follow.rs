@@ -149,7 +149,10 @@ async fn until<F: Future<Output = ()>, T>(
 /// Tells whether another try may go well.
 const fn is_passing(error: &NetError) -> bool {
     match error {
-        NetError::Connect { .. } | NetError::SlowHandshake | NetError::Io(_) => true,
+        NetError::Connect { .. }
+        | NetError::SlowHandshake
+        | NetError::NobodyNearby { .. }
+        | NetError::Io(_) => true,
         NetError::Sync(error) => matches!(
             error,
             SyncError::Cut
@@ -164,6 +167,8 @@ const fn is_passing(error: &NetError) -> bool {
         | NetError::UnknownPeer { .. }
         | NetError::NotKnownThere { .. }
         | NetError::Handshake { .. }
+        | NetError::NoMulticast { .. }
+        | NetError::NoQuic
         | NetError::Db(_) => false,
     }
 }

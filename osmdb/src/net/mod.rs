@@ -39,9 +39,13 @@ mod drive;
 mod error;
 mod follow;
 mod identity;
+#[cfg(feature = "iroh")]
+mod nearby;
 mod origin;
 mod peers;
 mod piped;
+#[cfg(feature = "iroh")]
+mod quic;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -56,9 +60,13 @@ pub use self::drive::sync_over;
 pub use self::error::NetError;
 pub use self::follow::{FIRST_WAIT, Followed, LONGEST_WAIT, follow};
 pub use self::identity::{Fingerprint, Identity, ParseFingerprintError};
+#[cfg(feature = "iroh")]
+pub use self::nearby::{MAX_NEARBY, NEARBY_TIME, nearby};
 pub use self::origin::PeerOrigin;
 pub use self::peers::{Peer, Peers, PeersError};
 pub use self::piped::Stdio;
+#[cfg(feature = "iroh")]
+pub use self::quic::{QuicListener, quic_closed, serve_quic};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::Server;
 pub use self::serve::{MAX_FOLLOWERS, MAX_SESSIONS, ServeOptions, Visit, serve};

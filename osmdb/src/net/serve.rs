@@ -46,7 +46,7 @@ pub const MAX_FOLLOWERS: usize = 64;
 
 /// So many connections are open, with those of whom it is not known yet who they are. Further ones are not
 /// answered until one of these has ended or was given up.
-const MAX_CONNECTIONS: usize = 128;
+pub(super) const MAX_CONNECTIONS: usize = 128;
 
 /// When a connection cannot be taken, because too many files are open, say, another try comes after this.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -216,6 +216,28 @@ impl<S: PageStore + Send + Sync + 'static> Server<S> {
         }
         let time = began.elapsed();
         (self.options.report)(&Visit { from, peer, websocket: true, time, wire, outcome });
+    }
+
+    /// Receives a peer that others meet, and reports the visit.
+    #[cfg(feature = "iroh")]
+    pub(super) async fn receive_met(
+        self: Arc<Self>,
+        from: SocketAddr,
+        meeting: impl Future<Output = Result<Connection, NetError>>,
+    ) {
+        let began = Instant::now();
+        let (mut peer, mut wire) = (None, Wire::default());
+        let outcome = async {
+            let connection = meeting.await?;
+            (peer, wire) = (connection.peer(), connection.wire().clone());
+            self.unite(connection).await
+        };
+        let outcome = outcome.await;
+        if let Err(NetError::UnknownPeer { key }) = &outcome {
+            peer = Some(*key);
+        }
+        let time = began.elapsed();
+        (self.options.report)(&Visit { from, peer, websocket: false, time, wire, outcome });
     }
 
     /// Receives one peer, and reports the visit.

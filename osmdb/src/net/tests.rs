@@ -1,5 +1,8 @@
 //! Two peers, over streams.
 
+#[cfg(feature = "iroh")]
+mod quic;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -29,7 +29,7 @@ use super::identity::{Fingerprint, Identity};
 use crate::entry::Author;
 
 /// What both sides name as the protocol inside (RFC 7301): whoever speaks something else is told so.
-const ALPN: &[u8] = b"osmdb-sync";
+pub(super) const ALPN: &[u8] = b"osmdb-sync";
 
 /// An ed25519 key as SubjectPublicKeyInfo (RFC 8410), up to the 32 bytes of the key.
 const PUBLIC_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];

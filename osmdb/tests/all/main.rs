@@ -24,6 +24,8 @@ mod follow;
 mod from_peer;
 mod keeping;
 mod maps;
+#[cfg(feature = "net")]
+mod nearby;
 #[cfg(feature = "server")]
 mod page;
 #[cfg(feature = "net")]

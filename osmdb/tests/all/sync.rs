@@ -15,12 +15,12 @@ use serde_json::Value;
 
 use crate::program::Place;
 
-fn node(lat: u64) -> Payload {
+pub fn node(lat: u64) -> Payload {
     let coord = Coord::new(i64::try_from(lat).unwrap(), 7).unwrap();
     Payload::Node { coord, tags: Tags::from([("name", "somewhere")]) }
 }
 
-fn put(dir: &Path, ids: impl IntoIterator<Item = u64>, lat: u64) {
+pub fn put(dir: &Path, ids: impl IntoIterator<Item = u64>, lat: u64) {
     let db = Db::create_or_open(dir).unwrap();
     let mut batch = db.batch();
     for id in ids {
@@ -30,7 +30,7 @@ fn put(dir: &Path, ids: impl IntoIterator<Item = u64>, lat: u64) {
 }
 
 /// Makes the databases `a` and `b`, and returns how many entries they have together.
-fn pair(place: &Place, case: usize) -> u64 {
+pub fn pair(place: &Place, case: usize) -> u64 {
     let (a, b) = (place.path("a"), place.path("b"));
     match case {
         // One that is not there yet.
@@ -62,11 +62,11 @@ fn pair(place: &Place, case: usize) -> u64 {
     }
 }
 
-fn root(place: &Place, name: &str) -> String {
+pub fn root(place: &Place, name: &str) -> String {
     place.run(["--db", name, "root"]).done().trim().to_owned()
 }
 
-fn entries(place: &Place, name: &str) -> u64 {
+pub fn entries(place: &Place, name: &str) -> u64 {
     place.run(["--db", name, "verify"]).done();
     Db::open(place.path(name)).unwrap().counts().entries
 }
