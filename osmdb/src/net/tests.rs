@@ -274,8 +274,10 @@ fn a_peer_that_edits_meanwhile_loses_nothing() {
             let here = sync_over(&*ours, here, keep(), |_| ());
             tokio::join!(here, sync_over(&*theirs, there, keep(), |_| ()))
         });
-        here.unwrap();
-        there.unwrap();
+        // Where edits come faster than rounds end, the last round leaves what is to be done by the next sync.
+        for error in [here.err(), there.err()].into_iter().flatten() {
+            assert!(matches!(error, NetError::Sync(SyncError::NoAgreement { .. })), "{error}");
+        }
     }
     editor.join().unwrap();
     runtime.block_on(both(&ours, &theirs, duplex(1_000)));
