@@ -177,6 +177,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Muted<T> {
             self.went.fetch_add(bytes as u64, Ordering::Relaxed);
             if bytes == left {
                 self.rest.as_mut().reset(Instant::now() + Duration::from_millis(200));
+                // Who waits for what comes is woken by it.
+                let _ = self.rest.as_mut().poll(cx);
             }
         }
         written
