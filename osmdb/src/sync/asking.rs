@@ -79,7 +79,7 @@ impl Asker {
             follows: false,
             tag: [READS_SIGNED, 0, 0, 0],
             root: Cid::from_hash([0; 32]),
-            part: None,
+            parts: Vec::new(),
             earlier: Vec::new(),
         };
         out.push(super::message::HELLO, &hello.encode(), false)?;

@@ -177,6 +177,9 @@ pub enum SyncError {
     /// The connection ended in the middle of the session.
     #[error("the connection ended before all was exchanged: sync again, what came is not sent again")]
     Cut,
+    /// What the peer says that it holds of a walk that was cut was not said here.
+    #[error("the peer holds messages of another walk")]
+    Part,
     /// What came could not be kept until all is there.
     #[error("what came cannot be kept in {}: {source}", path.display())]
     Inbox {
@@ -220,6 +223,7 @@ impl SyncError {
             | Self::Count { .. }
             | Self::TooMuch { .. }
             | Self::LongLists { .. }
+            | Self::Part
             | Self::Ask(_)
             | Self::Signed(_)
             | Self::Root { .. } => true,

@@ -57,6 +57,13 @@ pub const MAX_BODIES_BYTES: usize = 17 << 20;
 /// ```
 pub const MAX_EARLIER_ROOTS: usize = 32;
 
+/// Of so many streams and walks that were cut somebody keeps what came, and says so.
+///
+/// ```
+/// assert_eq!(osmdb::sync::MAX_PARTS, 8);
+/// ```
+pub const MAX_PARTS: usize = 8;
+
 /// How many cells are sent at most to find a difference.
 ///
 /// ```

@@ -5,9 +5,10 @@ use prolly::Cid;
 use prolly::cbor::{CborError, Reader, put_bytes, put_text, put_unsigned};
 
 use super::error::SyncError;
-use super::limits::{MAX_EARLIER_ROOTS, PROTOCOL};
+use super::limits::{MAX_EARLIER_ROOTS, MAX_PARTS, PROTOCOL};
 use super::reading::Wanted;
 use super::sketch::{CELL_BYTES, Cell};
+use super::transcript::Extent;
 use crate::model::{ElementId, Kind, MAX_ID};
 
 pub(crate) const HELLO: u8 = 1;
@@ -24,6 +25,7 @@ pub(crate) const WAIT: u8 = 11;
 pub(crate) const STOP: u8 = 12;
 pub(crate) const PUSH: u8 = 13;
 pub(crate) const ALIVE: u8 = 14;
+pub(crate) const ANEW: u8 = 15;
 pub(crate) const READ: u8 = 16;
 pub(crate) const PAGES: u8 = 17;
 pub(crate) const READ_END: u8 = 18;
@@ -73,12 +75,56 @@ impl Cursor {
     }
 }
 
-/// What somebody holds of a stream that was cut.
+/// What somebody holds of a stream or walk that was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Part {
+    /// That of the sender.
     pub(crate) root: Short,
+    /// That from which the sender counted; in a walk, that of who holds it.
     pub(crate) base: Short,
-    pub(crate) cursor: Cursor,
+    pub(crate) had: Had,
+}
+
+/// How much somebody holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Had {
+    /// A stream up to here.
+    Cursor(Cursor),
+    /// These messages of a walk.
+    Messages(Extent),
+}
+
+/// Stands where a cursor has its kind.
+const OF_WALK: u8 = 0xff;
+
+impl Part {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.root);
+        out.extend(self.base);
+        match &self.had {
+            Had::Cursor(cursor) => cursor.write(out),
+            Had::Messages(Extent { messages, hash }) => {
+                out.push(OF_WALK);
+                out.extend(messages.to_be_bytes());
+                out.extend(hash);
+            }
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (root, rest) = bytes.split_first_chunk()?;
+        let (base, rest) = rest.split_first_chunk()?;
+        let (had, rest) = rest.split_first_chunk::<CURSOR_BYTES>()?;
+        let had = match had {
+            [OF_WALK, had @ ..] => {
+                let (messages, hash) = had.split_first_chunk()?;
+                let messages = u32::from_be_bytes(*messages);
+                Had::Messages(Extent { messages, hash: hash.try_into().ok()? })
+            }
+            cursor => Had::Cursor(Cursor::read(cursor)?),
+        };
+        Some((Self { root: *root, base: *base, had }, rest))
+    }
 }
 
 /// Who somebody is, and what they hold.
@@ -90,7 +136,7 @@ pub(crate) struct Hello {
     /// The start of the hash of the dataset's name and configuration.
     pub(crate) tag: [u8; 4],
     pub(crate) root: Cid,
-    pub(crate) part: Option<Part>,
+    pub(crate) parts: Vec<Part>,
     pub(crate) earlier: Vec<Short>,
 }
 
@@ -98,14 +144,13 @@ impl Hello {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let flag = |is_set: bool, flag| if is_set { flag } else { 0 };
         let flags =
-            flag(self.reader, READER) | flag(self.part.is_some(), PARTIAL) | flag(self.follows, FOLLOWS);
+            flag(self.reader, READER) | flag(!self.parts.is_empty(), PARTIAL) | flag(self.follows, FOLLOWS);
         let mut out = vec![PROTOCOL | flags];
         out.extend(self.tag);
         out.extend(self.root.as_bytes());
-        if let Some(Part { root, base, cursor }) = &self.part {
-            out.extend(root);
-            out.extend(base);
-            cursor.write(&mut out);
+        if !self.parts.is_empty() {
+            out.push(u8::try_from(self.parts.len()).unwrap_or(u8::MAX));
+            self.parts.iter().for_each(|part| part.write(&mut out));
         }
         self.earlier.iter().for_each(|root| out.extend(root));
         out
@@ -123,13 +168,16 @@ impl Hello {
     fn read(flags: u8, bytes: &[u8]) -> Option<Self> {
         let (tag, rest) = bytes.split_first_chunk()?;
         let (root, mut rest) = rest.split_first_chunk()?;
-        let mut part = None;
+        let mut parts = Vec::new();
         if flags & PARTIAL != 0 {
-            let (root, behind) = rest.split_first_chunk()?;
-            let (base, behind) = behind.split_first_chunk()?;
-            let (cursor, behind) = behind.split_first_chunk()?;
-            part = Some(Part { root: *root, base: *base, cursor: Cursor::read(cursor)? });
+            let (count, behind) = rest.split_first()?;
+            (1..=MAX_PARTS).contains(&usize::from(*count)).then_some(())?;
             rest = behind;
+            for _ in 0..*count {
+                let (part, behind) = Part::read(rest)?;
+                parts.push(part);
+                rest = behind;
+            }
         }
         let (earlier, behind) = rest.as_chunks::<SHORT_BYTES>();
         let (reader, follows) = (flags & READER != 0, flags & FOLLOWS != 0);
@@ -139,7 +187,7 @@ impl Hello {
             follows,
             tag: *tag,
             root: Cid::from_hash(*root),
-            part,
+            parts,
             earlier: earlier.to_vec(),
         })
     }
@@ -193,6 +241,8 @@ pub(crate) enum Message {
     },
     /// The sender is still there.
     Alive,
+    /// What came of the walk before does not fit: both forget it.
+    Anew,
     /// A reader's question.
     Read(Box<Wanted>),
     Credit {
@@ -231,6 +281,7 @@ impl Message {
                 _ => Err(malformed()),
             },
             ALIVE if body.is_empty() => Ok(Self::Alive),
+            ANEW if body.is_empty() => Ok(Self::Anew),
             READ => Ok(Self::Read(Box::new(Wanted::decode(&body)?))),
             LEAVES | LIST | WANT => {
                 let more = match body.first() {
@@ -327,20 +378,29 @@ mod tests {
 
     use super::*;
 
+    fn part() -> impl Strategy<Value = Part> {
+        let cursor = (0_u8..4, 1..=MAX_ID, any::<u32>()).prop_map(|(kind, id, entries)| {
+            Had::Cursor(Cursor { element: ElementId::new(Kind::from_code(kind).unwrap(), id), entries })
+        });
+        let messages = (any::<u32>(), any::<[u8; 8]>())
+            .prop_map(|(messages, hash)| Had::Messages(Extent { messages, hash }));
+        (any::<Short>(), any::<Short>(), prop_oneof![cursor, messages]).prop_map(|(root, base, had)| Part {
+            root,
+            base,
+            had,
+        })
+    }
+
     proptest! {
         #[test]
         fn hellos_read_as_they_were_written(
             (reader, follows) in (any::<bool>(), any::<bool>()).prop_map(|(reader, follows)| (reader, follows && !reader)),
             tag in any::<[u8; 4]>(),
             root in any::<[u8; 32]>(),
-            part in prop::option::of((any::<Short>(), any::<Short>(), 0_u8..4, 1..=MAX_ID, any::<u32>())),
+            parts in prop::collection::vec(part(), 0..=MAX_PARTS),
             earlier in prop::collection::vec(any::<Short>(), 0..=MAX_EARLIER_ROOTS),
         ) {
-            let part = part.map(|(root, base, kind, id, entries)| {
-                let element = ElementId::new(Kind::from_code(kind).unwrap(), id);
-                Part { root, base, cursor: Cursor { element, entries } }
-            });
-            let hello = Hello { reader, follows, tag, root: Cid::from_hash(root), part, earlier };
+            let hello = Hello { reader, follows, tag, root: Cid::from_hash(root), parts, earlier };
             prop_assert_eq!(Hello::decode(&hello.encode()).unwrap(), hello);
         }
 
@@ -357,7 +417,7 @@ mod tests {
             follows: false,
             tag: [1; 4],
             root: Cid::of(b""),
-            part: None,
+            parts: Vec::new(),
             earlier: Vec::new(),
         };
         assert_eq!(hello.encode().len(), 37);
@@ -367,5 +427,16 @@ mod tests {
         assert!(Hello::decode(&reader).is_ok());
         reader[0] |= FOLLOWS;
         assert!(Hello::decode(&reader).is_err(), "a reader has nothing to give");
+        // Parts are some, and not too many.
+        let walk = [&[7; 10][..], &[OF_WALK, 0, 0, 0, 1], &[9; 8]].concat();
+        let with = |count: u8, parts: &[u8]| {
+            let mut bytes = vec![PROTOCOL | PARTIAL];
+            bytes.extend([1; 36]);
+            bytes.push(count);
+            Hello::decode(&[&bytes, parts].concat())
+        };
+        assert_eq!(with(1, &walk).unwrap().parts.len(), 1);
+        assert!(with(0, &[]).is_err() && with(2, &walk).is_err() && with(1, &walk[1..]).is_err());
+        assert!(with(9, &walk.repeat(9)).is_err() && with(8, &walk.repeat(8)).is_ok());
     }
 }

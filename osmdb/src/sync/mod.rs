@@ -61,6 +61,7 @@ mod sketch;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod walk;
 mod wire;
 
@@ -70,8 +71,8 @@ pub use self::inbox::Inbox;
 pub use self::limits::{
     CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, KEEP_ALIVE, MAX_BODIES_BYTES, MAX_CELLS,
     MAX_EARLIER_ROOTS, MAX_FRAME_BYTES, MAX_HAVE, MAX_LISTED_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME,
-    MAX_QUESTIONS, MAX_READ_MISSING, MAX_READ_PAGES, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE, MAX_WAITS,
-    PROTOCOL,
+    MAX_PARTS, MAX_QUESTIONS, MAX_READ_MISSING, MAX_READ_PAGES, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE,
+    MAX_WAITS, PROTOCOL,
 };
 pub(crate) use self::message::ENTRIES;
 pub use self::options::Options;

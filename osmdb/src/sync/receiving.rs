@@ -129,7 +129,7 @@ impl Receiving {
         }
         match &mut self.into {
             Into::Heap(heap) => all.iter().try_for_each(|known| heap.push(known))?,
-            Into::Part(part) => part.push(message)?,
+            Into::Part(part) => part.push(super::message::ENTRIES, message)?,
         }
         Ok(reader.bodies as u64)
     }
@@ -152,15 +152,15 @@ impl Receiving {
     pub(crate) fn finish<S: PageStore + Sync>(self, db: &Db<S>) -> Result<(Option<Root>, Heap), SyncError> {
         let heap = match self.into {
             Into::Heap(heap) => heap,
-            Into::Part(mut part) => {
+            Into::Part(part) => {
                 let mut heap = db.heap()?;
-                part.each(|message| {
-                    let mut reader = EntryReader::new(message);
+                for message in part.messages()? {
+                    let (_, message) = message?;
+                    let mut reader = EntryReader::new(&message);
                     while let Some(known) = reader.next_known()? {
                         heap.push(&known)?;
                     }
-                    Ok(())
-                })?;
+                }
                 part.discard();
                 heap
             }

@@ -1,5 +1,7 @@
 //! One exchange with a peer, as a machine: bytes in, bytes out.
 
+mod resuming;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prolly::{Cid, PageStore};
 
+use self::resuming::Resuming;
 use super::bases::Bases;
 use super::bulk::Pieces;
 use super::clock::Clock;
@@ -17,7 +20,7 @@ use super::limits::{
     CREDIT_BYTES, FRAME_BYTES, MAX_LISTED_BYTES, MAX_QUESTIONS, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE,
     MAX_WAITS,
 };
-use super::message::{self, Cursor, Hello, Message, Part, Phase, short};
+use super::message::{self, Cursor, Had, Hello, Message, Part, Phase, short};
 use super::options::Options;
 use super::reading::{Answer, Wanted};
 use super::receiving::Receiving;
@@ -62,8 +65,10 @@ pub struct Session<'a, S> {
     receiving: Option<Receiving>,
     /// What has come as a whole, and is to be added.
     arrived: Option<Receiving>,
-    /// Where the stream was cut of which a part was announced.
-    announced: Option<Cursor>,
+    /// What was announced of streams and walks that were cut.
+    announced: Vec<Part>,
+    /// What of a walk is kept in case of a cut, and what of an earlier one.
+    resuming: Resuming,
     /// What is coming goes on with what somebody else may have sent.
     resumed: Resumed,
     our_done: Option<Cid>,
@@ -129,17 +134,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         let ours = db.snapshot();
         let bases = Bases::read(db, ours.root())?;
         let root = ours.root().cid();
-        let part = options.inbox.as_ref().and_then(|inbox| inbox.latest()).map(|(root, base, cursor)| Part {
-            root: short(&root),
-            base: short(&base),
-            cursor,
-        });
+        let parts = Self::announce(db, options.inbox.as_deref())?;
         let hello = Hello {
             reader: false,
             follows: options.follow,
             tag: tag(ours.root()),
             root,
-            part,
+            parts: parts.clone(),
             earlier: bases.announced().to_vec(),
         };
         let mut out = Outgoing::new();
@@ -176,7 +177,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             signed: None,
             receiving: None,
             arrived: None,
-            announced: part.map(|part| part.cursor),
+            announced: parts,
+            resuming: Resuming::default(),
             resumed: Resumed::No,
             our_done: None,
             their_done: None,
@@ -226,6 +228,9 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         summary.received += self.receiving.iter().chain(&self.arrived).map(Receiving::come).sum::<u64>();
         let going = |job: &Job| if let Job::Stream(sending) = job { sending.sent } else { 0 };
         summary.sent += self.sending.iter().map(going).sum::<u64>();
+        // What had come, and had been sent, before a cut does not.
+        summary.received = summary.received.saturating_sub(self.resuming.received);
+        summary.sent = summary.sent.saturating_sub(self.resuming.sent);
         summary
     }
 
@@ -322,7 +327,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             if let Some(frame) = self.out.pop() {
                 return Ok(Some(frame));
             }
-            let worked = self.work();
+            let worked = match self.work() {
+                Err(error) => self.or_anew(error).map(|()| true),
+                worked => worked,
+            };
             if !self.judge(worked)? {
                 return Ok(None);
             }
@@ -339,10 +347,16 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         self.judge(taken)
     }
 
-    /// Forgets what came of somebody who lies: nobody goes on with it.
+    /// Forgets what came of somebody who lies: nobody goes on with it. Nor with a walk that comes to no end.
     fn judge<T>(&mut self, outcome: Result<T, SyncError>) -> Result<T, SyncError> {
-        if outcome.as_ref().is_err_and(SyncError::is_fault_of_peer) {
+        let Err(error) = &outcome else { return outcome };
+        if error.is_fault_of_peer() {
             self.receiving.take().into_iter().chain(self.arrived.take()).for_each(Receiving::discard);
+        }
+        let in_vain = matches!(error, SyncError::Sketch { .. })
+            || (self.resuming.is_on && matches!(error, SyncError::Refused { .. }));
+        if error.is_fault_of_peer() || in_vain {
+            self.resuming.forget(self.options.inbox.as_deref());
         }
         outcome
     }
@@ -353,8 +367,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         while let Some((kind, body)) = self.incoming.pop()? {
             self.clock.ends_message();
             self.patience = MAX_SILENCE;
-            let message = Message::decode(kind, body)?;
-            self.take(kind, message)?;
+            self.take_and_keep(kind, &body)?;
         }
         self.clock.is_inside(self.incoming.is_inside());
         Ok(())
@@ -366,7 +379,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     /// The peer has been silent, or busy with one message, for too long.
     pub fn tick(&mut self, now: Duration) -> Result<(), SyncError> {
         let patience = if self.is_read_only() { MAX_READER_SILENCE } else { self.patience };
-        self.clock.tick(now, patience)
+        let ticked = self.clock.tick(now, patience);
+        if ticked.is_err() && self.resuming.is_behind() && self.sending.is_empty() && self.out.waiting() == 0
+        {
+            // The peer waits for more than there is: what it holds was never said here.
+            self.resuming.forget(self.options.inbox.as_deref());
+        }
+        ticked
     }
 
     /// Returns bytes that tell the peer why the session ends.
@@ -445,16 +464,15 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 if self.granted == 0 {
                     return Err(SyncError::Turn { kind });
                 }
-                self.granted = self.granted.saturating_sub(bytes);
                 self.taken = self.taken.saturating_add(receiving.take(&entries)?);
                 if self.taken > self.options.most_bytes {
                     return Err(SyncError::TooMuch { limit: self.options.most_bytes });
                 }
-                if self.granted < CREDIT_BYTES / 2 {
-                    self.out.push(message::CREDIT, &message::number(CREDIT_BYTES - self.granted), false)?;
-                    self.granted = CREDIT_BYTES;
+                if !self.resuming.replays {
+                    self.use_credit(bytes)?;
                 }
             }
+            Message::Anew => self.take_anew()?,
             Message::End { entries } => {
                 self.receiving.as_mut().ok_or(SyncError::Turn { kind })?.check(entries)?;
                 let receiving = self.receiving.take().ok_or(out_of_turn)?;
@@ -476,6 +494,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 self.go_on(found)?;
             }
             Message::Done { root, gained, refused } => {
+                // The peer may hold all that is still to be made anew here.
+                while self.resuming.is_behind() && !self.sending.is_empty() && self.work()? {}
                 if self.their_done.is_some() || !self.sending.is_empty() {
                     return Err(out_of_turn);
                 }
@@ -485,6 +505,16 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 self.close_round()?;
             }
             Message::Hello(_) | Message::Read(_) | Message::Alive => return Err(out_of_turn),
+        }
+        Ok(())
+    }
+
+    /// Notes that bytes of entries came, and gives credit anew.
+    fn use_credit(&mut self, bytes: u64) -> Result<(), SyncError> {
+        self.granted = self.granted.saturating_sub(bytes);
+        if self.granted < CREDIT_BYTES / 2 {
+            self.out.push(message::CREDIT, &message::number(CREDIT_BYTES - self.granted), false)?;
+            self.granted = CREDIT_BYTES;
         }
         Ok(())
     }
@@ -513,6 +543,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         if hello.tag != tag(self.ours.root()) {
             return Err(SyncError::OtherDataset);
         }
+        if let Some(again) = self.is_to_resume(&hello) {
+            self.theirs = Some(hello);
+            return self.resume(&again);
+        }
         let base = self.bases.shared_with(self.db, &hello)?;
         let theirs = hello.root;
         self.theirs = Some(hello);
@@ -524,11 +558,15 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 
     /// Begins to send what came after a root.
     fn send_since(&mut self, base: &Root) -> Result<(), SyncError> {
-        let part = self.theirs.as_ref().and_then(|hello| hello.part);
-        let is_ours = |part: &Part| part.root == short(&self.ours.root().cid());
-        let resumed = match part.filter(is_ours) {
-            Some(part) => match self.bases.by_short(part.base) {
-                Some(base) => self.bases.get(self.db, &base)?.map(|base| (base, part.cursor)),
+        let ours = short(&self.ours.root().cid());
+        let parts = self.theirs.iter().flat_map(|hello| &hello.parts).filter(|part| part.root == ours);
+        let mut streams = parts.filter_map(|part| match part.had {
+            Had::Cursor(cursor) => Some((part.base, cursor)),
+            Had::Messages(_) => None,
+        });
+        let resumed = match streams.next() {
+            Some((base, cursor)) => match self.bases.by_short(base) {
+                Some(base) => self.bases.get(self.db, &base)?.map(|base| (base, cursor)),
                 None => None,
             },
             None => None,
@@ -545,12 +583,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     fn take_delta(&mut self, base: Cid, after: Option<Cursor>) -> Result<(), SyncError> {
         let theirs = self.theirs.as_ref().map_or(base, |hello| hello.root);
         let in_turn = self.receiving.is_none() && self.arrived.is_none() && self.our_done.is_none();
-        if !in_turn || self.round > 0 {
+        if !in_turn || self.round > 0 || self.resuming.is_on {
             return Err(SyncError::Turn { kind: message::DELTA });
         }
         let root = self.bases.get(self.db, &base)?.ok_or(SyncError::Base { base })?;
         // Cells were sent for nothing: the peer knows a root that is known here, though it was not announced.
         if self.walk.take().is_some() {
+            self.resuming.forget(self.options.inbox.as_deref());
             self.send_since(&root)?;
         }
         let part = match (&self.options.inbox, after) {
@@ -558,7 +597,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             (Some(inbox), None) => Some(inbox.begin(theirs, base)?),
             (Some(inbox), Some(cursor)) => {
                 // It was announced by the start of its root, which may be the start of two.
-                if !self.announced.is_some_and(|announced| announced == cursor) {
+                if !self.announced.iter().any(|part| part.had == Had::Cursor(cursor)) {
                     return Err(SyncError::Turn { kind: message::DELTA });
                 }
                 let part = inbox.take(&theirs, &base, &cursor);
@@ -576,14 +615,22 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     fn begin_walk(&mut self, theirs: Cid) -> Result<(), SyncError> {
         let (walk, first) = Walk::begin(*self.ours.source(), self.ours.root(), &theirs, self.round)?;
         self.walk = Some(walk);
+        if self.round == 0 && !self.resuming.is_on {
+            self.resuming.keep(self.options.inbox.as_deref(), theirs, self.ours.root().cid())?;
+        }
         self.send_cells(&first)
+    }
+
+    /// Says what belongs to a walk, if the peer does not hold it from an earlier one.
+    fn say(&mut self, kind: u8, body: &[u8]) -> Result<(), SyncError> {
+        if self.resuming.has(kind, body)? { Ok(()) } else { self.out.push(kind, body, true) }
     }
 
     fn send_cells(&mut self, cells: &super::walk::Outgoing) -> Result<(), SyncError> {
         let super::walk::Outgoing { phase, members, start, cells } = cells;
         let mut start = *start;
         for cells in cells.chunks(FRAME_BYTES / super::sketch::CELL_BYTES) {
-            self.out.push(message::CELLS, &message::cells(*phase, *members, start, cells), true)?;
+            self.say(message::CELLS, &message::cells(*phase, *members, start, cells))?;
             start += cells.len();
         }
         Ok(())
@@ -606,8 +653,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 
     /// Does what a comparison has come to.
     fn go_on(&mut self, found: Found) -> Result<(), SyncError> {
-        let mut send =
-            |pieces: Pieces| pieces.into_iter().try_for_each(|(kind, body)| self.out.push(kind, &body, true));
+        let mut send = |pieces: Pieces| pieces.iter().try_for_each(|(kind, body)| self.say(*kind, body));
         match found {
             Found::Nothing => return Ok(()),
             // Behind those that may wait there.
@@ -662,7 +708,11 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         if self.credit > 0
             && let Some(Job::Stream(sending)) = self.sending.front_mut()
         {
+            let before = sending.sent;
             match sending.message(*self.ours.source())? {
+                Some(entries) if self.resuming.has(message::ENTRIES, entries)? => {
+                    self.resuming.sent += sending.sent - before;
+                }
                 Some(entries) => {
                     self.credit = self.credit.saturating_sub(entries.len() as u64);
                     self.out.push_entries(entries)?;
@@ -670,8 +720,8 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 None => {
                     let sent = sending.sent;
                     self.summary.sent += sent;
-                    self.out.push(message::END, &message::number(sent), false)?;
                     self.sending.pop_front();
+                    self.say(message::END, &message::number(sent))?;
                 }
             }
             return Ok(true);
@@ -696,7 +746,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         let coming = self.following.as_ref().and_then(Following::coming);
         let theirs = match (coming, &self.theirs, self.round) {
             (Some(coming), ..) => coming,
-            (None, Some(hello), 0) => hello.root,
+            (None, Some(hello), 0) => self.resuming.theirs.unwrap_or(hello.root),
             _ => self.summary.their_root.unwrap_or_else(|| self.ours.root().cid()),
         };
         self.summary.received += receiving.total;
@@ -745,6 +795,12 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
 
     /// When all is exchanged: stays, if one side wants to.
     fn end(&mut self, ours: Cid, theirs: Cid) -> Result<(), SyncError> {
+        if let (Some(inbox), Some(hello)) = (&self.options.inbox, &self.theirs)
+            && ours == theirs
+        {
+            let had = |root: &Cid| *root == hello.root || hello.earlier.contains(&short(root));
+            inbox.forget(|root| *root == theirs || had(root));
+        }
         if !self.options.follow && !self.theirs.as_ref().is_some_and(|hello| hello.follows) {
             self.finished = true;
             return Ok(());
@@ -791,6 +847,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         let (Some(ours), Some((theirs, their_refused))) = (self.our_done, self.their_done) else {
             return Ok(());
         };
+        self.resuming.close(self.options.inbox.as_deref());
         if ours == theirs || their_refused > 0 || !self.summary.refused.is_empty() {
             return self.end(ours, theirs);
         }

@@ -6,6 +6,7 @@ mod following;
 mod hostile;
 #[cfg(feature = "net")]
 mod liars;
+mod resumed;
 
 use std::sync::Arc;
 

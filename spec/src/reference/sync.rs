@@ -28,6 +28,8 @@ pub const CREDIT: u8 = 10;
 pub const WAIT: u8 = 11;
 /// The sender gives up.
 pub const STOP: u8 = 12;
+/// What came of a walk before does not fit (12).
+pub const ANEW: u8 = 15;
 /// A reader's question (9).
 pub const READ: u8 = 16;
 /// Pages for a reader.
@@ -153,7 +155,7 @@ pub fn tag(config: &Config, name: &str) -> [u8; 4] {
     [hash[0], hash[1], hash[2], hash[3]]
 }
 
-/// The body of a HELLO without a part (4).
+/// The body of a HELLO without parts (4).
 #[must_use]
 pub fn hello(tag: [u8; 4], root: &Address, earlier: &[Address]) -> Vec<u8> {
     let earlier: Vec<u8> = earlier.iter().flat_map(|root| root[..5].to_vec()).collect();

@@ -217,8 +217,10 @@ fn cuts() -> Result<Vec<Value>, String> {
     let stream = sync::stream(&[new]);
     let entries = frame(ENTRIES, &stream[0].1);
     let stop = frame(STOP, &sync::words("there is no room left"));
+    let parted = with_parts(&hello, &[stream_part(&[3; 5], 5), walk_part(&[9; 5])]);
     let half = [&delta[..], &entries[..entries.len() / 2]].concat();
-    let cases: [(_, &[Vec<u8>]); 5] = [
+    let cases: [(_, &[Vec<u8>]); 6] = [
+        ("the peer announces parts of what nobody here has", &[parted]),
         ("the connection ends at once", &[]),
         ("the connection ends behind HELLO", from_ref(&hello)),
         ("the connection ends within a frame", &[hello.clone(), half]),
@@ -226,6 +228,23 @@ fn cuts() -> Result<Vec<Value>, String> {
         ("the peer gives up", &[hello.clone(), [delta, stop].concat()]),
     ];
     cases.into_iter().map(|(about, says)| script(about, &subject, says)).collect()
+}
+
+/// A part of a stream from a base that nobody has (4).
+fn stream_part(root: &[u8], id: u64) -> Vec<u8> {
+    [root, &[8; 5], &[0], &id.to_be_bytes(), &[0, 0, 0, 1]].concat()
+}
+
+/// A part of a walk between two roots that nobody has (12): one message.
+fn walk_part(root: &[u8]) -> Vec<u8> {
+    [root, &[8; 5], &[0xff, 0, 0, 0, 1], &[7; 8]].concat()
+}
+
+/// A HELLO with parts: how many they are stands behind the root.
+fn with_parts(hello: &[u8], parts: &[Vec<u8>]) -> Vec<u8> {
+    let body = &hello[2..];
+    let count = [u8::try_from(parts.len()).unwrap_or(u8::MAX)];
+    frame(HELLO, &[&[body[0] | 0x40], &body[1..37], &count, &parts.concat(), &body[37..]].concat())
 }
 
 fn scripts() -> Result<Vec<Value>, String> {
@@ -383,6 +402,11 @@ fn refusals() -> Result<Vec<Told>, String> {
         ("4: version 2", "a version", vec![version]),
         ("4: a HELLO that is cut off", "a message", vec![frame(HELLO, &[1; 36])]),
         ("4: a HELLO with 33 earlier roots", "a message", vec![strange(&[[9; 32]; 33])]),
+        ("4: parts, and none of them", "a message", vec![with_parts(&hello, &[])]),
+        ("4: 9 parts", "a message", vec![with_parts(&hello, &vec![walk_part(&[9; 5]); 9])]),
+        ("4: a part that is cut off", "a message", vec![with_parts(&strange(&[]), &[vec![1; 22]])]),
+        ("4: a part with a cursor of no kind", "a message", vec![with_parts(&hello, &[vec![5; 23]])]),
+        ("12: ANEW where nothing goes on", "a turn", vec![strange(&[]), frame(sync::ANEW, &[])]),
         (
             "4: another dataset",
             "another dataset",

@@ -1,8 +1,8 @@
 //! A peer who says the truth for a while, and then anything: the session ends, or takes it in, and the database has
 //! all that it had, and is right.
 //!
-//! The input: which two peers; how many messages are true; how the rest comes; then the rest, which is bytes as they
-//! are sent, or messages: a kind, a length of two bytes, a body. With `OSMDB_CORPUS=DIR` what real peers say is written
+//! The input: which two peers; how many messages are true; how the rest comes, and whether they were cut before; then
+//! the rest, which is bytes as they are sent, or messages: a kind, a length of two bytes, a body. With `OSMDB_CORPUS=DIR` what real peers say is written
 //! to a directory first, in this form.
 
 #![no_main]
@@ -172,13 +172,23 @@ fuzz_target!(
         let mut cache = PAIR_CACHE.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(slot) = cache.get_mut(usize::from(which)) else { return };
         let pair = slot.get_or_insert_with(|| Pair::new(which));
-        let inbox = (way & 2 != 0).then(|| Arc::new(Inbox::in_memory()));
-        let options = Options { most_bytes: MOST_BYTES, inbox, ..Options::default() };
-        let mut here = Session::new(&pair.ours, options).expect("memory");
-        let mut there = Session::new(&pair.theirs, Options::default()).expect("memory");
+        let inboxes = [(); 2].map(|()| (way & 2 != 0).then(|| Arc::new(Inbox::in_memory())));
+        let begin = || {
+            let [own, other] = inboxes.clone();
+            let options = Options { most_bytes: MOST_BYTES, inbox: own, ..Options::default() };
+            let here = Session::new(&pair.ours, options).expect("memory");
+            let options = Options { inbox: other, ..Options::default() };
+            (here, Session::new(&pair.theirs, options).expect("memory"))
+        };
+        if way & 4 != 0 {
+            // They have met before, and were cut.
+            let (mut here, mut there) = begin();
+            talk(&mut here, &mut there, usize::from(*told >> 4));
+        }
+        let (mut here, mut there) = begin();
         talk(&mut here, &mut there, usize::from(*told % 12));
         let bytes = if way & 1 == 0 { rest.to_vec() } else { framed(rest) };
-        let cut = usize::from(way >> 2) * 40 + 1;
+        let cut = usize::from(way >> 3) * 80 + 1;
         let mut sent = 0;
         let mut failed = false;
         'talk: for piece in bytes.chunks(if cut == 1 { usize::MAX } else { cut }) {

@@ -423,7 +423,7 @@ fn no_question_gets_more_than_it_asked_for() {
             reader: true,
             tag: [0; 4],
             root: Cid::from_hash([0; 32]),
-            part: None,
+            parts: Vec::new(),
             earlier: Vec::new(),
         };
         out.push(HELLO, &reader.encode(), false).unwrap();
