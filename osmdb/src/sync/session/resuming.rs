@@ -90,6 +90,11 @@ const fn is_of_walk(kind: u8) -> bool {
     matches!(kind, CELLS | LEAVES | WANT | LIST | ENTRIES | END)
 }
 
+/// Tells whether what came can be no walk together with what had come before.
+const fn misfits(error: &SyncError) -> bool {
+    error.is_fault_of_peer() || matches!(error, SyncError::Sketch { .. })
+}
+
 /// A walk that both sides can go on with.
 pub(super) struct Again {
     theirs: Cid,
@@ -140,10 +145,9 @@ impl<S: PageStore + Sync> Session<'_, S> {
 
     /// Goes on with a walk: takes in what had come, which makes what was said.
     pub(super) fn resume(&mut self, again: &Again) -> Result<(), SyncError> {
-        let resumed = self.replay(again);
-        match resumed {
-            Err(error) if error.is_fault_of_peer() => self.begin_walk_anew(true),
-            resumed => resumed,
+        match self.replay(again) {
+            Err(error) if misfits(&error) => self.begin_walk_anew(true),
+            replayed => replayed,
         }
     }
 
@@ -190,8 +194,7 @@ impl<S: PageStore + Sync> Session<'_, S> {
     /// Begins the walk anew if it is one that goes on, and what came does not fit: nobody knows who has lied, this peer
     /// or who sent what had come before.
     pub(super) fn or_anew(&mut self, error: SyncError) -> Result<(), SyncError> {
-        let misfits = error.is_fault_of_peer() || matches!(error, SyncError::Sketch { .. });
-        if misfits && self.resuming.is_on && self.our_done.is_none() {
+        if misfits(&error) && self.resuming.is_on && self.our_done.is_none() {
             return self.begin_walk_anew(true);
         }
         Err(error)
