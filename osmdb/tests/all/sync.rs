@@ -380,9 +380,13 @@ fn proxy(to: &str, left: u64) -> (String, std::thread::JoinHandle<u64>) {
 #[test]
 fn a_sync_that_is_cut_goes_on_where_it_was() {
     let mut numbers = Numbers(3);
-    for scheme in ["tcp", "ws"] {
+    // Who has nothing, and who has something else.
+    for (scheme, own) in [("tcp", 0), ("ws", 0), ("tcp", 5_000)] {
         let place = Place::new();
         put(&place.path("b"), (1..20_000).map(|id| id * 77), 0);
+        for name in ["a", "c"].into_iter().filter(|_| own > 0) {
+            put(&place.path(name), (1..own).map(|id| id * 77 + 1), 1);
+        }
         let served = Served::start(&place, "b", &[]);
         let whole = {
             let peer = format!("{scheme}://{}", served.address);
@@ -408,7 +412,9 @@ fn a_sync_that_is_cut_goes_on_where_it_was() {
         assert!(tries > 3, "{tries} tries");
         // A try repeats a message at most, and the handshake.
         assert!(all < whole + tries * 40_000, "{scheme}: {all} bytes in {tries} tries, {whole} in one");
-        assert_eq!(std::fs::read_dir(place.path("a/inbox")).unwrap().count(), 0, "nothing is left");
+        for inbox in ["a/inbox", "b/inbox"] {
+            assert_eq!(std::fs::read_dir(place.path(inbox)).unwrap().count(), 0, "nothing is left");
+        }
     }
 }
 
