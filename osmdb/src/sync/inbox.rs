@@ -156,10 +156,12 @@ impl Inbox {
         Partial::begin(Sort::Stream, root, base, path)
     }
 
-    /// Keeps a stream that was cut.
+    /// Keeps a stream that was cut, if anything of it came.
     pub(crate) fn keep(&self, part: Partial) {
         if part.cursor().is_some() {
             self.parts().keep(part);
+        } else {
+            part.discard();
         }
     }
 

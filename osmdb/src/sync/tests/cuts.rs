@@ -102,3 +102,23 @@ fn cut_again_and_again(at_least: u64) {
     }
     assert!(runs > 1, "{cuts} cuts in {runs} runs");
 }
+
+#[test]
+fn a_stream_of_which_nothing_came_leaves_no_file() {
+    let (ours, theirs) = (filled(100), Db::in_memory("osm").unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let inbox = Arc::new(Inbox::in_dir(dir.path()).unwrap());
+    let mut here = Session::new(&ours, Options::default()).unwrap();
+    let mut there = Session::new(&theirs, Options { inbox: Some(inbox), ..Options::default() }).unwrap();
+    while let Some(bytes) = there.send().unwrap() {
+        here.receive(&bytes).unwrap();
+    }
+    // HELLO and DELTA.
+    for _ in 0..2 {
+        there.receive(&here.send().unwrap().unwrap()).unwrap();
+    }
+    let files = || std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(files(), 1);
+    drop(there);
+    assert_eq!(files(), 0);
+}
