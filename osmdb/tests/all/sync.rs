@@ -410,8 +410,10 @@ fn a_sync_that_is_cut_goes_on_where_it_was() {
         drop(served);
         assert_eq!(root(&place, "a"), root(&place, "b"));
         assert!(tries > 3, "{tries} tries");
-        // A try repeats a message at most, and the handshake.
-        assert!(all < whole + tries * 40_000, "{scheme}: {all} bytes in {tries} tries, {whole} in one");
+        // A try repeats a message at most, and the handshake. Where the caller was sending too when the connection ended, the
+        // system throws away what it had not read yet.
+        let repeated = if own > 0 { 150_000 } else { 40_000 };
+        assert!(all < whole + tries * repeated, "{scheme}: {all} bytes in {tries} tries, {whole} in one");
         for inbox in ["a/inbox", "b/inbox"] {
             assert_eq!(std::fs::read_dir(place.path(inbox)).unwrap().count(), 0, "nothing is left");
         }
