@@ -96,7 +96,7 @@ fn what_is_cut_goes_on_where_it_was() {
     let mut numbers = Numbers(11);
     runtime().block_on(async {
         for gives in [false, true] {
-            // One has nothing: a stream between two that share no root, and both have something, begins anew.
+            // One has nothing.
             let (full, empty) = (filled(20_000), Db::in_memory("osm").unwrap());
             let (ours, theirs) = if gives { (full, empty) } else { (empty, full) };
             let theirs = Arc::new(theirs);
@@ -167,8 +167,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Muted<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let left = usize::try_from(self.left.load(Ordering::Relaxed)).unwrap();
         if left == 0 {
-            // Who reads is woken.
-            return Poll::Pending;
+            return self.rest.as_mut().poll(cx).map(|()| Err(io::ErrorKind::BrokenPipe.into()));
         }
         let some = &buf[..buf.len().min(left)];
         let written = Pin::new(&mut self.stream).poll_write(cx, some);
