@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prolly::{Cid, PageStore};
 
-use self::resuming::Resuming;
+use self::resuming::{Resuming, misfits};
 use super::bases::Bases;
 use super::bulk::Pieces;
 use super::clock::Clock;
@@ -353,9 +353,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         if error.is_fault_of_peer() {
             self.receiving.take().into_iter().chain(self.arrived.take()).for_each(Receiving::discard);
         }
-        let in_vain = matches!(error, SyncError::Sketch { .. })
-            || (self.resuming.is_on && matches!(error, SyncError::Refused { .. }));
-        if error.is_fault_of_peer() || in_vain {
+        if misfits(error) || (self.resuming.is_on && matches!(error, SyncError::Refused { .. })) {
             self.resuming.forget(self.options.inbox.as_deref());
         }
         outcome
@@ -559,12 +557,11 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
     /// Begins to send what came after a root.
     fn send_since(&mut self, base: &Root) -> Result<(), SyncError> {
         let ours = short(&self.ours.root().cid());
-        let parts = self.theirs.iter().flat_map(|hello| &hello.parts).filter(|part| part.root == ours);
-        let mut streams = parts.filter_map(|part| match part.had {
-            Had::Cursor(cursor) => Some((part.base, cursor)),
-            Had::Messages(_) => None,
+        let stream = self.theirs.iter().flat_map(|hello| &hello.parts).find_map(|part| match part.had {
+            Had::Cursor(cursor) if part.root == ours => Some((part.base, cursor)),
+            _ => None,
         });
-        let resumed = match streams.next() {
+        let resumed = match stream {
             Some((base, cursor)) => match self.bases.by_short(base) {
                 Some(base) => self.bases.get(self.db, &base)?.map(|base| (base, cursor)),
                 None => None,

@@ -74,14 +74,14 @@ impl Resuming {
         if let (Some(ticket), Some(inbox)) = (self.ticket.take(), inbox) {
             inbox.forget_walk(ticket);
         }
-        *self = Self { passes_over: self.passes_over, ..Self::default() };
+        *self = Self::default();
     }
 
     /// Ends with its round; what came before is counted on.
     pub(super) fn close(&mut self, inbox: Option<&Inbox>) {
         let (received, sent) = (self.received, self.sent);
         self.forget(inbox);
-        (self.passes_over, self.received, self.sent) = (false, received, sent);
+        (self.received, self.sent) = (received, sent);
     }
 }
 
@@ -91,7 +91,7 @@ const fn is_of_walk(kind: u8) -> bool {
 }
 
 /// Tells whether what came can be no walk together with what had come before.
-const fn misfits(error: &SyncError) -> bool {
+pub(super) const fn misfits(error: &SyncError) -> bool {
     error.is_fault_of_peer() || matches!(error, SyncError::Sketch { .. })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use prolly::MemoryStore;
 
 use super::cuts::Numbers;
-use super::hostile::{Memory, strangers};
+use super::hostile::{Memory, same, strangers};
 use super::{copy, edit, filled, imported};
 use crate::model::{Coord, ElementId, Payload, Tags};
 use crate::sync::message::{self, Had, Message};
@@ -78,7 +78,7 @@ fn left_in(dir: &Path) -> usize {
 /// Cuts a meeting after some bytes, again and again, until it is through; many times.
 fn cut_again_and_again(ours: &Memory, theirs: &Memory, runs: u64, most: u64) {
     let (whole, united) = {
-        let (ours, theirs) = (copy_apart(ours), copy_apart(theirs));
+        let (ours, theirs) = (copy(ours), copy(theirs));
         let whole = talk([&ours, &theirs], &in_memory(), u64::MAX);
         assert_eq!(ours.root(), theirs.root());
         (whole, ours.root())
@@ -91,7 +91,7 @@ fn cut_again_and_again(ours: &Memory, theirs: &Memory, runs: u64, most: u64) {
     let dir = tempfile::tempdir().unwrap();
     let mut cuts = 0;
     for run in 0..runs {
-        let (ours, theirs) = (copy_apart(ours), copy_apart(theirs));
+        let (ours, theirs) = (copy(ours), copy(theirs));
         let before = [ours.root(), theirs.root()];
         let on_disk = run % 2 == 1;
         let mut inboxes = in_memory();
@@ -126,13 +126,6 @@ fn cut_again_and_again(ours: &Memory, theirs: &Memory, runs: u64, most: u64) {
     assert!(cuts > runs, "{cuts} cuts in {runs} runs");
 }
 
-/// Returns a database with the same entries and no root but the last.
-fn copy_apart(db: &Memory) -> Memory {
-    let apart = copy(db);
-    assert_eq!(apart.root(), db.root());
-    apart
-}
-
 /// No root in common, and a few entries in the midst of many that differ.
 fn nearly_equal() -> (Memory, Memory) {
     let ours = filled(3_000);
@@ -148,7 +141,7 @@ fn nearly_equal() -> (Memory, Memory) {
         }
         batch.commit().unwrap();
     }
-    (copy_apart(&ours), copy_apart(&theirs))
+    (copy(&ours), copy(&theirs))
 }
 
 #[test]
@@ -179,7 +172,7 @@ fn cut_once(databases: [&Memory; 2], inboxes: &[Arc<Inbox>; 2], bytes: u64) {
 
 /// How many bytes a meeting has, but for the last.
 fn most_of_it(ours: &Memory, theirs: &Memory) -> u64 {
-    talk([&copy_apart(ours), &copy_apart(theirs)], &in_memory(), u64::MAX).bytes - 200
+    talk([&copy(ours), &copy(theirs)], &in_memory(), u64::MAX).bytes - 200
 }
 
 #[test]
@@ -215,7 +208,7 @@ fn another_one_can_come_in_between() {
     let (ours, theirs) = nearly_equal();
     let inboxes = in_memory();
     cut_once([&ours, &theirs], &inboxes, most_of_it(&ours, &theirs));
-    let (third, thirds) = (copy_apart(&strangers().1), Arc::new(Inbox::in_memory()));
+    let (third, thirds) = (copy(&strangers().1), Arc::new(Inbox::in_memory()));
     cut_once([&third, &theirs], &[Arc::clone(&thirds), Arc::clone(&inboxes[1])], 6_000);
     let with_both = talk([&ours, &theirs], &inboxes, u64::MAX);
     assert!(with_both.entries < 120, "it went on: {} entries", with_both.entries);
@@ -291,10 +284,6 @@ fn between(
     };
     let ended = end();
     (ended, said)
-}
-
-fn same(kind: u8, body: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    vec![(kind, body.to_vec())]
 }
 
 #[test]
