@@ -12,10 +12,10 @@ pub(crate) use self::partial::{Messages, Partial};
 use self::partial::{Sort, remove};
 use super::error::SyncError;
 use super::limits::MAX_PARTS;
-use super::message::{Cursor, Had};
+use super::message::{Cursor, Had, Part, short};
 use super::transcript::Extent;
 
-/// Keeps what came of streams that were cut, so that it is not sent again.
+/// Keeps what came of streams and walks that were cut, so that it is not sent again.
 ///
 /// Nothing in it is part of the database yet: that it is whole is known only at the end. Of more than
 /// [`MAX_PARTS`] that were cut, the oldest is forgotten.
@@ -61,6 +61,13 @@ pub(crate) struct Held {
     /// From which root it counted; in a walk, the root here.
     pub(crate) base: Cid,
     pub(crate) had: Had,
+}
+
+impl Held {
+    /// Returns it as it is told to a peer.
+    pub(crate) fn part(&self) -> Part {
+        Part { root: short(&self.root), base: short(&self.base), had: self.had }
+    }
 }
 
 impl Inbox {

@@ -1,10 +1,12 @@
 //! One exchange with a peer, as a machine: bytes in, bytes out.
 
 mod resuming;
+mod rounds;
+mod streams;
+mod walking;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,23 +14,22 @@ use prolly::{Cid, PageStore};
 
 use self::resuming::{Resuming, misfits};
 use super::bases::Bases;
-use super::bulk::Pieces;
 use super::clock::Clock;
 use super::error::SyncError;
 use super::following::Following;
+use super::inbox::Held;
 use super::limits::{
-    CREDIT_BYTES, FRAME_BYTES, MAX_LISTED_BYTES, MAX_QUESTIONS, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE,
-    MAX_WAITS,
+    CREDIT_BYTES, MAX_LISTED_BYTES, MAX_QUESTIONS, MAX_READER_SILENCE, MAX_SILENCE, MAX_WAITS,
 };
-use super::message::{self, Cursor, Had, Hello, Message, Part, Phase, short};
+use super::message::{self, Hello, Message};
 use super::options::Options;
 use super::reading::{Answer, Wanted};
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::summary::{Summary, Way};
-use super::walk::{Found, Walk};
+use super::walk::Walk;
 use super::wire::{Incoming, Outgoing};
-use crate::db::{Db, Received, Snapshot};
+use crate::db::{Db, Snapshot};
 use crate::root::Root;
 use crate::signed_root::SignedRoot;
 
@@ -66,7 +67,7 @@ pub struct Session<'a, S> {
     /// What has come as a whole, and is to be added.
     arrived: Option<Receiving>,
     /// What was announced of streams and walks that were cut.
-    announced: Vec<Part>,
+    announced: Vec<Held>,
     /// What of a walk is kept in case of a cut, and what of an earlier one.
     resuming: Resuming,
     /// What is coming goes on with what somebody else may have sent.
@@ -134,13 +135,13 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         let ours = db.snapshot();
         let bases = Bases::read(db, ours.root())?;
         let root = ours.root().cid();
-        let parts = Self::announce(db, options.inbox.as_deref())?;
+        let announced = Self::announce(db, options.inbox.as_deref())?;
         let hello = Hello {
             reader: false,
             follows: options.follow,
             tag: tag(ours.root()),
             root,
-            parts: parts.clone(),
+            parts: announced.iter().map(Held::part).collect(),
             earlier: bases.announced().to_vec(),
         };
         let mut out = Outgoing::new();
@@ -177,7 +178,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             signed: None,
             receiving: None,
             arrived: None,
-            announced: parts,
+            announced,
             resuming: Resuming::default(),
             resumed: Resumed::No,
             our_done: None,
@@ -554,131 +555,6 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
         }
     }
 
-    /// Begins to send what came after a root.
-    fn send_since(&mut self, base: &Root) -> Result<(), SyncError> {
-        let ours = short(&self.ours.root().cid());
-        let stream = self.theirs.iter().flat_map(|hello| &hello.parts).find_map(|part| match part.had {
-            Had::Cursor(cursor) if part.root == ours => Some((part.base, cursor)),
-            _ => None,
-        });
-        let resumed = match stream {
-            Some((base, cursor)) => match self.bases.by_short(base) {
-                Some(base) => self.bases.get(self.db, &base)?.map(|base| (base, cursor)),
-                None => None,
-            },
-            None => None,
-        };
-        let (base, after) = match &resumed {
-            Some((base, cursor)) => (base, Some(*cursor)),
-            None => (base, None),
-        };
-        self.out.push(message::DELTA, &message::delta(&base.cid(), after.as_ref()), false)?;
-        self.sending.push_back(Job::Stream(Box::new(Sending::since(base, self.ours.root(), after)?)));
-        Ok(())
-    }
-
-    fn take_delta(&mut self, base: Cid, after: Option<Cursor>) -> Result<(), SyncError> {
-        let theirs = self.theirs.as_ref().map_or(base, |hello| hello.root);
-        let in_turn = self.receiving.is_none() && self.arrived.is_none() && self.our_done.is_none();
-        if !in_turn || self.round > 0 || self.resuming.is_on {
-            return Err(SyncError::Turn { kind: message::DELTA });
-        }
-        let root = self.bases.get(self.db, &base)?.ok_or(SyncError::Base { base })?;
-        // Cells were sent for nothing: the peer knows a root that is known here, though it was not announced.
-        if self.walk.take().is_some() {
-            self.resuming.forget(self.options.inbox.as_deref());
-            self.send_since(&root)?;
-        }
-        let part = match (&self.options.inbox, after) {
-            (None, None) => None,
-            (Some(inbox), None) => Some(inbox.begin(theirs, base)?),
-            (Some(inbox), Some(cursor)) => {
-                // It was announced by the start of its root, which may be the start of two.
-                if !self.announced.iter().any(|part| part.had == Had::Cursor(cursor)) {
-                    return Err(SyncError::Turn { kind: message::DELTA });
-                }
-                let part = inbox.take(&theirs, &base, &cursor);
-                self.resumed = if part.is_some() { Resumed::Yes } else { Resumed::InVain };
-                part
-            }
-            (None, Some(_)) => return Err(SyncError::Turn { kind: message::DELTA }),
-        };
-        self.summary.way = Some(Way::Delta);
-        self.summary.base = Some(base);
-        self.receiving = Some(Receiving::since(self.db, root, part)?);
-        Ok(())
-    }
-
-    fn begin_walk(&mut self, theirs: Cid) -> Result<(), SyncError> {
-        let (walk, first) = Walk::begin(*self.ours.source(), self.ours.root(), &theirs, self.round)?;
-        self.walk = Some(walk);
-        if self.round == 0 && !self.resuming.is_on {
-            self.resuming.keep(self.options.inbox.as_deref(), theirs, self.ours.root().cid())?;
-        }
-        self.send_cells(&first)
-    }
-
-    /// Says what belongs to a walk, if the peer does not hold it from an earlier one.
-    fn say(&mut self, kind: u8, body: &[u8]) -> Result<(), SyncError> {
-        if self.resuming.has(kind, body)? { Ok(()) } else { self.out.push(kind, body, true) }
-    }
-
-    fn send_cells(&mut self, cells: &super::walk::Outgoing) -> Result<(), SyncError> {
-        let super::walk::Outgoing { phase, members, start, cells } = cells;
-        let mut start = *start;
-        for cells in cells.chunks(FRAME_BYTES / super::sketch::CELL_BYTES) {
-            self.say(message::CELLS, &message::cells(*phase, *members, start, cells))?;
-            start += cells.len();
-        }
-        Ok(())
-    }
-
-    fn take_cells(
-        &mut self,
-        place: (Phase, u64, u64),
-        cells: &[super::sketch::Cell],
-    ) -> Result<(), SyncError> {
-        let Some(walk) = &mut self.walk else {
-            // The peer knew of no root that both have; this side has told it one.
-            let told = self.round == 0 && place.0 == Phase::Leaves && self.summary.way != Some(Way::Walk);
-            let told = told && !std::mem::replace(&mut self.passed_over, true);
-            return if told { Ok(()) } else { Err(SyncError::Turn { kind: message::CELLS }) };
-        };
-        let found = walk.receive(*self.ours.source(), place, cells)?;
-        self.go_on(found)
-    }
-
-    /// Does what a comparison has come to.
-    fn go_on(&mut self, found: Found) -> Result<(), SyncError> {
-        let mut send = |pieces: Pieces| pieces.iter().try_for_each(|(kind, body)| self.say(*kind, body));
-        match found {
-            Found::Nothing => return Ok(()),
-            // Behind those that may wait there.
-            Found::Send(cells) => self.sending.push_back(Job::Cells(cells)),
-            Found::Pieces(pieces) if pieces.is_empty() => return Ok(()),
-            Found::Pieces(pieces) => send(pieces)?,
-            Found::Most(pieces, chosen) => {
-                send(pieces)?;
-                let Some(walk) = &self.walk else { return Ok(()) };
-                self.sending.push_back(Job::Stream(Box::new(Sending::chosen(walk.root(), chosen))));
-                self.receiving = Some(Receiving::noting(self.db, walk.salt)?);
-            }
-            Found::Difference(chosen, lacking) => {
-                let Some(walk) = self.walk.take() else { return Ok(()) };
-                self.summary.way = Some(Way::Walk);
-                self.sending.push_back(Job::Stream(Box::new(Sending::chosen(walk.root(), chosen))));
-                let mut receiving = match self.receiving.take() {
-                    Some(receiving) => receiving,
-                    None => Receiving::noting(self.db, walk.salt)?,
-                };
-                receiving.expect(&lacking);
-                self.receiving = Some(receiving);
-            }
-        }
-        self.summary.crossings += 1;
-        Ok(())
-    }
-
     /// Does one piece of work; tells whether there was any.
     fn work(&mut self) -> Result<bool, SyncError> {
         if self.answer.is_none()
@@ -735,126 +611,6 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             self.unite(receiving)?;
         }
         Ok(true)
-    }
-
-    /// Adds what came to the database.
-    fn unite(&mut self, receiving: Receiving) -> Result<(), SyncError> {
-        let own = self.db.snapshot().root().clone();
-        let coming = self.following.as_ref().and_then(Following::coming);
-        let theirs = match (coming, &self.theirs, self.round) {
-            (Some(coming), ..) => coming,
-            (None, Some(hello), 0) => self.resuming.theirs.unwrap_or(hello.root),
-            _ => self.summary.their_root.unwrap_or_else(|| self.ours.root().cid()),
-        };
-        self.summary.received += receiving.total;
-        let (base, heap) = receiving.finish(self.db)?;
-        let policy = Arc::clone(&self.options.policy);
-        let resumed = std::mem::replace(&mut self.resumed, Resumed::No);
-        if resumed == Resumed::InVain {
-            return self.begin_anew();
-        }
-        match self.db.unite(base.as_ref(), theirs, heap, &*policy)? {
-            // Nobody knows which of the two has lied.
-            Received::Astray(_) | Received::Orphan { .. } if resumed == Resumed::Yes => self.begin_anew(),
-            Received::United { gained, forked, refused, root } => {
-                self.summary.gained += gained;
-                self.summary.forked.extend(forked);
-                self.summary.root = root;
-                self.out.push(message::DONE, &message::done(&root, gained, refused.len() as u64), false)?;
-                if let Some(following) = &mut self.following {
-                    let theirs = Snapshot::open(self.db.store(), theirs)?.root().clone();
-                    let after = Snapshot::open(self.db.store(), root)?.root().clone();
-                    // Somebody may have edited after `own` was looked at.
-                    let alone = own.counts.entries.checked_add(gained) == Some(after.counts.entries);
-                    following.take_in(theirs, alone.then(|| own.cid()), after);
-                    self.summary.refused.extend(refused);
-                    return Ok(());
-                }
-                self.summary.refused = refused;
-                self.our_done = Some(root);
-                self.close_round()
-            }
-            Received::Astray(found) => Err(SyncError::Root { announced: theirs, found }),
-            Received::Orphan { element, version, parent } => {
-                Err(SyncError::Parent { element, version, parent })
-            }
-        }
-    }
-
-    /// Forgets what came of a stream that does not fit to its beginning: the next round finds the difference.
-    fn begin_anew(&mut self) -> Result<(), SyncError> {
-        let root = self.db.root();
-        self.summary.root = root;
-        self.out.push(message::DONE, &message::done(&root, 0, 0), false)?;
-        self.our_done = Some(root);
-        self.close_round()
-    }
-
-    /// When all is exchanged: stays, if one side wants to.
-    fn end(&mut self, ours: Cid, theirs: Cid) -> Result<(), SyncError> {
-        if let (Some(inbox), Some(hello)) = (&self.options.inbox, &self.theirs)
-            && ours == theirs
-        {
-            let had = |root: &Cid| *root == hello.root || hello.earlier.contains(&short(root));
-            inbox.forget(|root| *root == theirs || had(root));
-        }
-        if !self.options.follow && !self.theirs.as_ref().is_some_and(|hello| hello.follows) {
-            self.finished = true;
-            return Ok(());
-        }
-        if ours != theirs {
-            // One side refuses what the other has: they have no root from which both could count.
-            return Err(SyncError::NoAgreement { rounds: self.round + 1, ours, theirs });
-        }
-        (self.our_done, self.their_done, self.walk) = (None, None, None);
-        let root = Snapshot::open(self.db.store(), ours)?;
-        self.following = Some(Following::new(root.root()));
-        self.summary.follows = true;
-        Ok(())
-    }
-
-    /// Sends what is new here, if the last push has arrived.
-    fn push(&mut self) -> Result<bool, SyncError> {
-        let now = self.db.snapshot();
-        let Some(following) = &mut self.following else { return Ok(false) };
-        let Some(base) = following.base(now.root().cid()) else { return Ok(false) };
-        self.out.push(message::PUSH, &message::push(&now.root().cid(), &base.cid()), false)?;
-        self.sending.push_back(Job::Stream(Box::new(Sending::since(base, now.root(), None)?)));
-        following.send(now.root().clone());
-        Ok(true)
-    }
-
-    fn take_push(&mut self, root: Cid, base: Cid) -> Result<(), SyncError> {
-        let out_of_turn = SyncError::Turn { kind: message::PUSH };
-        let Some(following) = self.following.as_mut().filter(|_| self.receiving.is_none()) else {
-            return Err(out_of_turn);
-        };
-        if following.coming().is_some() {
-            return Err(out_of_turn);
-        }
-        let base = following.begin(root, base).ok_or(SyncError::Base { base })?;
-        // Each push may be as long, and ask for as much patience, as a session.
-        (self.taken, self.waits) = (0, 0);
-        self.receiving = Some(Receiving::since(self.db, base, None)?);
-        Ok(())
-    }
-
-    /// When both sides have taken in what came: compares the roots.
-    fn close_round(&mut self) -> Result<(), SyncError> {
-        let (Some(ours), Some((theirs, their_refused))) = (self.our_done, self.their_done) else {
-            return Ok(());
-        };
-        self.resuming.close(self.options.inbox.as_deref());
-        if ours == theirs || their_refused > 0 || !self.summary.refused.is_empty() {
-            return self.end(ours, theirs);
-        }
-        self.round += 1;
-        if self.round >= MAX_ROUNDS {
-            return Err(SyncError::NoAgreement { rounds: self.round, ours, theirs });
-        }
-        (self.our_done, self.their_done) = (None, None);
-        self.ours = Snapshot::open(self.db.store(), ours)?;
-        self.begin_walk(theirs)
     }
 }
 

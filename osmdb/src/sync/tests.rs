@@ -38,6 +38,11 @@ fn copy(db: &Db<MemoryStore>) -> Db<MemoryStore> {
     copy
 }
 
+/// What is kept of streams and walks that were cut goes here.
+fn into(inbox: &Arc<Inbox>) -> Options {
+    Options { inbox: Some(Arc::clone(inbox)), ..Options::default() }
+}
+
 fn edit(db: &Db<MemoryStore>, ids: impl IntoIterator<Item = u64>) {
     for id in ids {
         db.put(ElementId::node(id), node(i64::try_from(id).unwrap() + 1_000)).unwrap();
@@ -161,7 +166,7 @@ fn a_cut_stream_goes_on_where_it_was() {
                 inbox = Arc::new(Inbox::in_dir(dir.path()).unwrap());
             }
             tries += 1;
-            let options = Options { inbox: Some(Arc::clone(&inbox)), ..Options::default() };
+            let options = into(&inbox);
             let mut here = Session::new(&ours, Options::default()).unwrap();
             let mut there = Session::new(&theirs, options).unwrap();
             let mut left = 100_000;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prolly::{Cid, PageStore};
 
 use super::super::error::SyncError;
-use super::super::inbox::{Inbox, Ticket};
+use super::super::inbox::{Held, Inbox, Ticket};
 use super::super::message::{
     self, CELLS, END, ENTRIES, Had, Hello, LEAVES, LIST, Message, Part, WANT, short,
 };
@@ -105,14 +105,23 @@ pub(super) struct Again {
     given: Extent,
 }
 
+impl Again {
+    /// Returns the walk of which a part is held here, and one by the peer.
+    fn of(held: &Held, part: &Part) -> Option<Self> {
+        let &Held { root: theirs, base: ours, had: Had::Messages(had) } = held else { return None };
+        let &Part { root, base, had: Had::Messages(given) } = part else { return None };
+        ((root, base) == (short(&ours), short(&theirs))).then_some(Self { theirs, ours, had, given })
+    }
+}
+
 impl<S: PageStore + Sync> Session<'_, S> {
     /// Lists what is kept of streams and walks that were cut, if it can still be of use.
-    pub(super) fn announce(db: &Db<S>, inbox: Option<&Inbox>) -> Result<Vec<Part>, SyncError> {
+    pub(super) fn announce(db: &Db<S>, inbox: Option<&Inbox>) -> Result<Vec<Held>, SyncError> {
         let mut parts = Vec::new();
         for held in inbox.map(Inbox::held).unwrap_or_default() {
             // To go on with a walk, its root here must not have been collected.
             if matches!(held.had, Had::Cursor(_)) || db.store().contains(&held.base).map_err(Error::from)? {
-                parts.push(Part { root: short(&held.root), base: short(&held.base), had: held.had });
+                parts.push(held);
             }
         }
         Ok(parts)
@@ -120,27 +129,13 @@ impl<S: PageStore + Sync> Session<'_, S> {
 
     /// Returns the walk that both announced: of several, that which the side with the lesser root named first.
     pub(super) fn is_to_resume(&self, hello: &Hello) -> Option<Again> {
-        let (ours, theirs) = (&self.announced, &hello.parts);
-        let of_walk = |part: &Part| match part.had {
-            Had::Messages(extent) => Some(extent),
-            Had::Cursor(_) => None,
-        };
         let is_first = self.ours.root().cid() < hello.root;
-        let (first, second) = if is_first { (ours, theirs) } else { (theirs, ours) };
-        let (one, other, extents) = first.iter().find_map(|one| {
-            let mirrors = |other: &&Part| (other.root, other.base) == (one.base, one.root);
-            let other = second.iter().filter(mirrors).find(|other| of_walk(other).is_some())?;
-            Some((one, other, (of_walk(one)?, of_walk(other)?)))
-        })?;
-        let (part, (had, given)) = if is_first { (one, extents) } else { (other, (extents.1, extents.0)) };
-        let inbox = self.options.inbox.as_ref()?;
-        let held = inbox.held().into_iter().find(|held| {
-            (short(&held.root), short(&held.base)) == (part.root, part.base)
-                && matches!(held.had, Had::Messages(_))
+        let place = |ours: usize, theirs: usize| if is_first { (ours, theirs) } else { (theirs, ours) };
+        let of_both = self.announced.iter().enumerate().flat_map(|(ours, held)| {
+            let parts = hello.parts.iter().enumerate();
+            parts.filter_map(move |(theirs, part)| Some((place(ours, theirs), Again::of(held, part)?)))
         });
-        // If it is gone since it was announced, the roots are not known, and what was said is of another walk.
-        let (theirs, ours) = held.map_or((hello.root, self.ours.root().cid()), |held| (held.root, held.base));
-        Some(Again { theirs, ours, had, given })
+        of_both.min_by_key(|(place, _)| *place).map(|(_, again)| again)
     }
 
     /// Goes on with a walk: takes in what had come, which makes what was said.

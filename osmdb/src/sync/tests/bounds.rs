@@ -27,7 +27,7 @@ use prolly::Cid;
 use super::super::message::{self, Message, Phase};
 use super::super::wire::Outgoing;
 use super::hostile::{Memory, hear, lied_to, same, strangers, two};
-use super::{agree, copy, edit, filled, imported};
+use super::{agree, copy, edit, filled, imported, into};
 use crate::db::Db;
 use crate::sync::{
     CREDIT_BYTES, Inbox, MAX_LISTED_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_SILENCE, MAX_WAITS,
@@ -246,11 +246,6 @@ fn a_long_stream_that_never_pauses_is_not_slow() {
     assert!(now > 2 * MAX_MESSAGE_TIME);
     while here.send().unwrap().is_some() {}
     assert_eq!(ours.root(), theirs.root());
-}
-
-/// What is kept of streams that were cut goes here.
-fn into(inbox: &Arc<Inbox>) -> Options {
-    Options { inbox: Some(Arc::clone(inbox)), ..Options::default() }
 }
 
 #[test]

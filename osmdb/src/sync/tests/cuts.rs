@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::filled;
+use super::{filled, into};
 use crate::db::Db;
 use crate::sync::{FRAME_BYTES, Inbox, Options, Session};
 
@@ -32,7 +32,7 @@ fn talk(
     left: u64,
 ) -> Try {
     let mut here = Session::new(ours, Options::default()).unwrap();
-    let options = Options { inbox: Some(Arc::clone(inbox)), ..Options::default() };
+    let options = into(inbox);
     let mut there = Session::new(theirs, options).unwrap();
     let mut bytes = 0;
     while bytes < left && !(here.is_finished() && there.is_finished()) {
@@ -109,7 +109,7 @@ fn a_stream_of_which_nothing_came_leaves_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let inbox = Arc::new(Inbox::in_dir(dir.path()).unwrap());
     let mut here = Session::new(&ours, Options::default()).unwrap();
-    let mut there = Session::new(&theirs, Options { inbox: Some(inbox), ..Options::default() }).unwrap();
+    let mut there = Session::new(&theirs, into(&inbox)).unwrap();
     while let Some(bytes) = there.send().unwrap() {
         here.receive(&bytes).unwrap();
     }

@@ -8,16 +8,12 @@ use prolly::MemoryStore;
 
 use super::cuts::Numbers;
 use super::hostile::{Memory, same, strangers};
-use super::{copy, edit, filled, imported};
+use super::{copy, edit, filled, imported, into};
 use crate::model::{Coord, ElementId, Payload, Tags};
 use crate::sync::message::{self, Had, Message};
 use crate::sync::transcript::Extent;
 use crate::sync::wire::{Incoming, Outgoing};
-use crate::sync::{FRAME_BYTES, Inbox, MAX_SILENCE, Options, Session, Summary, SyncError, Way};
-
-fn keep(inbox: &Arc<Inbox>) -> Options {
-    Options { inbox: Some(Arc::clone(inbox)), ..Options::default() }
-}
+use crate::sync::{FRAME_BYTES, Inbox, MAX_SILENCE, Session, Summary, SyncError, Way};
 
 /// What one try has come to.
 struct Try {
@@ -48,7 +44,7 @@ fn exchange(here: &mut Talker<'_>, there: &mut Talker<'_>, most: u64) -> u64 {
 }
 
 fn begin<'a>(databases: [&'a Memory; 2], inboxes: &[Arc<Inbox>; 2]) -> (Talker<'a>, Talker<'a>) {
-    let [here, there] = [0, 1].map(|side| Session::new(databases[side], keep(&inboxes[side])).unwrap());
+    let [here, there] = [0, 1].map(|side| Session::new(databases[side], into(&inboxes[side])).unwrap());
     (here, there)
 }
 
