@@ -36,6 +36,9 @@ use crate::signed_root::SignedRoot;
 /// A peer takes in about so many entries a second, on a slow machine.
 const ENTRIES_PER_SECOND: u64 = 5_000;
 
+/// A peer takes in, or makes anew, about so many messages of a walk that was cut a second, on a slow machine.
+const REPLAYED_PER_SECOND: u64 = 10;
+
 /// Nobody asks for more patience than this.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 

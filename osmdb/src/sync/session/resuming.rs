@@ -3,6 +3,8 @@
 //! What a side says in a walk follows from its root and from what the other said. So who holds the other's messages
 //! takes them in again, as if they had just come, makes its own anew, and passes over those that the other holds.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prolly::{Cid, PageStore};
 
@@ -13,7 +15,7 @@ use super::super::message::{
 };
 use super::super::receiving::Receiving;
 use super::super::transcript::{Extent, Transcript};
-use super::{Resumed, Session};
+use super::{MAX_WAIT, REPLAYED_PER_SECOND, Resumed, Session};
 use crate::db::{Db, Snapshot};
 use crate::error::Error;
 
@@ -140,6 +142,9 @@ impl<S: PageStore + Sync> Session<'_, S> {
 
     /// Goes on with a walk: takes in what had come, which makes what was said.
     pub(super) fn resume(&mut self, again: &Again) -> Result<(), SyncError> {
+        // The peer takes in what was said here, and makes what it had said, before it says anything.
+        let replayed = u64::from(again.given.messages) + u64::from(again.had.messages);
+        self.patience += Duration::from_secs(replayed / REPLAYED_PER_SECOND).min(MAX_WAIT);
         match self.replay(again) {
             Err(error) if misfits(&error) => self.begin_walk_anew(true),
             replayed => replayed,

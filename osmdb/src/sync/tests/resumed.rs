@@ -229,6 +229,30 @@ fn a_session_that_has_not_noticed_the_cut_lets_go() {
     assert!(inboxes.iter().all(|inbox| inbox.held().is_empty()));
 }
 
+#[test]
+fn who_takes_in_much_again_may_be_silent_for_longer() {
+    let (ours, theirs) = nearly_equal();
+    let inboxes = in_memory();
+    cut_once([&ours, &theirs], &inboxes, most_of_it(&ours, &theirs));
+    let messages: u32 = inboxes.iter().flat_map(|inbox| inbox.held()).map(|held| messages(&held.had)).sum();
+    let (mut here, mut there) = begin([&ours, &theirs], &inboxes);
+    here.tick(Duration::ZERO).unwrap();
+    let hello = there.send().unwrap().unwrap();
+    here.receive(&hello).unwrap();
+    let longer = Duration::from_secs(u64::from(messages / 10));
+    assert!(longer > Duration::ZERO, "{messages} messages");
+    here.tick(MAX_SILENCE + longer).unwrap();
+    let silent = here.tick(MAX_SILENCE + longer + Duration::from_secs(1));
+    assert!(matches!(silent, Err(SyncError::Silence { .. })), "{silent:?}");
+}
+
+fn messages(had: &Had) -> u32 {
+    match had {
+        Had::Messages(extent) => extent.messages,
+        Had::Cursor(_) => panic!("a stream"),
+    }
+}
+
 /// Lets two talk to the end, with somebody between them who changes what goes to the left one, and cuts the connection
 /// after so many messages of the right one. Returns how the session ends, and what was said to the right one.
 fn between(
