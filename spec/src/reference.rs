@@ -8,6 +8,7 @@ pub mod car;
 mod cbor;
 pub mod columns;
 pub mod entry;
+pub mod pages;
 pub mod proof;
 mod sets;
 pub mod sync;

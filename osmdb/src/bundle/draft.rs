@@ -10,7 +10,7 @@ use super::format::{End, Head, file_head};
 use super::{BundleError, Wrote};
 use crate::db::{Db, now};
 use crate::root::Root;
-use crate::sync::{Outgoing, Sending, SyncError};
+use crate::sync::{ENTRIES, Outgoing, Sending, SyncError};
 
 /// What the name of a file ends in that is not yet whole.
 pub(super) const DRAFT: &str = ".part";
@@ -115,7 +115,7 @@ impl Draft {
             self.put(&head.frame())?;
             let (mut out, mut sent) = (Outgoing::new(), before);
             while let Some(message) = ready.take() {
-                out.push_entries(&message).map_err(ours)?;
+                out.push_columns(ENTRIES, &message).map_err(ours)?;
                 while let Some(frame) = out.pop() {
                     self.put(&frame)?;
                 }

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::error::SyncError;
 use super::limits::{MAX_HAVE, MAX_READ_MISSING, MAX_READ_PAGES, MAX_SILENCE};
 use super::message::{Hello, PAGES, READ, READ_END, READS_SIGNED, SIGNED};
+use super::page_columns::PageReader;
 use super::reading::have;
 use super::wire::{Incoming, Outgoing};
 use crate::remote::{Ask, MAX_READ_BYTES};
@@ -165,21 +166,16 @@ impl Asker {
             self.passed_over += body.len();
             return if self.passed_over > 2 * MAX_READ_BYTES { Err(too_much) } else { Ok(()) };
         }
-        let mut some = false;
-        while reader.end().is_err() {
-            let page = reader.bytes().map_err(malformed)?;
+        let mut pages = PageReader::new(&mut reader)?;
+        while let Some(page) = pages.page()? {
             // No page is empty, and no message is without pages: so there is an end to what can come.
-            some = !page.is_empty();
             answer.bytes += page.len();
             if answer.bytes > MAX_READ_BYTES || answer.pages.len() == MAX_READ_PAGES {
                 return Err(too_much);
             }
-            if !some {
-                break;
-            }
-            answer.pages.push(Bytes::copy_from_slice(page));
+            answer.pages.push(page);
         }
-        if some { Ok(()) } else { Err(SyncError::Message { kind }) }
+        Ok(())
     }
 
     /// Tells how late it is, and that nothing has come: the time since the question was asked.

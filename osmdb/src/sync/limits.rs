@@ -34,6 +34,14 @@ pub const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + (128 << 10);
 /// ```
 pub const FRAME_BYTES: usize = 32 << 10;
 
+/// A message of pages ends when its columns have so many bytes.
+///
+/// ```
+/// use osmdb::sync::{MAX_MESSAGE_BYTES, PAGES_BYTES};
+/// assert!(PAGES_BYTES < MAX_MESSAGE_BYTES / 100);
+/// ```
+pub const PAGES_BYTES: usize = 128 << 10;
+
 /// So many bytes of entries, before they are compressed, may be under way before the receiver gives more
 /// credit.
 ///

@@ -53,6 +53,7 @@ mod inbox;
 mod limits;
 mod message;
 mod options;
+mod page_columns;
 mod reading;
 mod receiving;
 mod sending;
@@ -72,7 +73,7 @@ pub use self::limits::{
     CREDIT_BYTES, DEFAULT_MOST_BYTES, FRAME_BYTES, KEEP_ALIVE, MAX_BODIES_BYTES, MAX_CELLS,
     MAX_EARLIER_ROOTS, MAX_FRAME_BYTES, MAX_HAVE, MAX_LISTED_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME,
     MAX_PARTS, MAX_QUESTIONS, MAX_READ_MISSING, MAX_READ_PAGES, MAX_READER_SILENCE, MAX_ROUNDS, MAX_SILENCE,
-    MAX_WAITS, PROTOCOL,
+    MAX_WAITS, PAGES_BYTES, PROTOCOL,
 };
 pub(crate) use self::message::ENTRIES;
 pub use self::options::Options;

@@ -8,8 +8,9 @@ use prolly::cbor::{CborError, Reader, put_bytes, put_unsigned};
 use prolly::{Cid, Page, PageSource, Step, StoreError};
 
 use super::error::SyncError;
-use super::limits::{FRAME_BYTES, MAX_HAVE, MAX_READ_MISSING};
+use super::limits::{MAX_HAVE, MAX_READ_MISSING, PAGES_BYTES};
 use super::message::{PAGES, READ, READ_END, number};
+use super::page_columns::PageWriter;
 use crate::db::Snapshot;
 use crate::error::Error;
 use crate::remote::answering::Answering;
@@ -189,11 +190,11 @@ impl<'a, S: PageSource> Answer<'a, S> {
     /// Returns the next message: its kind, and its body. The last one is that of the end.
     pub(crate) fn message(&mut self) -> Result<(u8, Vec<u8>), SyncError> {
         let mut out = number(self.id);
-        let head = out.len();
-        while self.ended.is_none() && out.len() < FRAME_BYTES {
+        let mut pages = PageWriter::default();
+        while self.ended.is_none() && pages.len() < PAGES_BYTES {
             // One step may look at many.
             if let Some(bytes) = self.pages.new.get_mut().pop_front() {
-                put_bytes(&mut out, &bytes);
+                pages.push(&bytes);
                 continue;
             }
             if self.pages.is_full.get() {
@@ -213,7 +214,8 @@ impl<'a, S: PageSource> Answer<'a, S> {
                 Step::Missing(_) => self.ended = Some(Ended::Whole),
             }
         }
-        if out.len() > head {
+        if pages.len() > 0 {
+            pages.finish(&mut out);
             return Ok((PAGES, out));
         }
         put_bytes(&mut out, self.root.as_bytes());

@@ -574,7 +574,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                     self.out.push(message::SIGNED, &signed.encode(), false)?;
                 }
             }
-            self.out.push(kind, &body, true)?;
+            self.out.push_columns(kind, &body)?;
             return Ok(true);
         }
         if let Some(Job::Cells(cells)) = self.sending.pop_front_if(|job| matches!(job, Job::Cells(_))) {
@@ -591,7 +591,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 }
                 Some(entries) => {
                     self.credit = self.credit.saturating_sub(entries.len() as u64);
-                    self.out.push_entries(entries)?;
+                    self.out.push_columns(message::ENTRIES, entries)?;
                 }
                 None => {
                     let sent = sending.sent;

@@ -13,7 +13,6 @@ use zstd::stream::raw::{CParameter, DParameter, Decoder, Encoder, InBuffer, Oper
 use super::columns::long_columns;
 use super::error::SyncError;
 use super::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, WINDOW_LOG};
-use super::message::ENTRIES;
 
 /// A length below 2²⁸.
 const MAX_LENGTH_BYTES: usize = 4;
@@ -45,9 +44,9 @@ impl Outgoing {
         self.ready_bytes
     }
 
-    /// Adds a message of entries, compressed column by column.
-    pub(crate) fn push_entries(&mut self, body: &[u8]) -> Result<(), SyncError> {
-        self.push_cut(ENTRIES, body, true, &long_columns(body))
+    /// Adds a message of columns, compressed column by column.
+    pub(crate) fn push_columns(&mut self, kind: u8, body: &[u8]) -> Result<(), SyncError> {
+        self.push_cut(kind, body, true, &long_columns(body))
     }
 
     pub(crate) fn push(&mut self, kind: u8, body: &[u8], compress: bool) -> Result<(), SyncError> {

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
 use super::cbor::{Reader, UNSIGNED, byte_string, ensure, head, optional, text};
-use super::columns;
 use super::entry::{Edited, Element, Entry, Origin};
 use super::{Address, Config, address};
+use super::{columns, pages};
 
 /// Kinds of messages (3).
 pub const HELLO: u8 = 1;
@@ -332,11 +332,8 @@ fn meaning(kind: u8, body: &[u8]) -> Result<Meaning, String> {
         }
         PAGES => {
             let id = number(&mut reader)?;
-            let mut pages = BTreeSet::new();
-            while !reader.0.is_empty() {
-                pages.insert(address(&reader.bytes()?));
-            }
-            Meaning::Pages(id, pages)
+            let columns = (0..pages::COLUMNS).map(|_| reader.bytes()).collect::<Result<_, _>>()?;
+            Meaning::Pages(id, pages::read(columns)?.iter().map(|page| address(page)).collect())
         }
         READ_END => Meaning::ReadEnd(number(&mut reader)?, reader.bytes()?, number(&mut reader)?),
         _ => return Ok(Meaning::Other(kind, body.to_vec())),

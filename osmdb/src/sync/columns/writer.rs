@@ -206,12 +206,14 @@ impl EntryWriter {
     }
 }
 
-/// Returns where the columns of a message end that are long enough to be compressed each for itself.
+/// Returns where the columns of a message end that are long enough to be compressed each for itself. A number may stand
+/// before them.
 pub(crate) fn long_columns(message: &[u8]) -> Vec<usize> {
     /// A table of how frequent bytes are costs about a tenth of this.
     const LONG: usize = 768;
     let mut reader = Reader::new(message);
     let (mut ends, mut last) = (Vec::new(), 0);
+    let _ = reader.unsigned();
     while let Ok(column) = reader.bytes() {
         let begin = reader.position() - column.len();
         // What is long stands alone, what is short stands together.

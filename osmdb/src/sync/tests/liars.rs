@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::super::asking::{Answered, Asker};
 use super::super::message::{self, HELLO, Message, PAGES, READ_END, SIGNED};
+use super::super::page_columns::{PageReader, PageWriter};
 use super::super::wire::{Incoming, Outgoing};
 use super::filled;
 use super::hostile::{Memory, same};
@@ -21,7 +22,8 @@ use crate::net::PeerOrigin;
 use crate::remote::{MAX_READ_BYTES, OriginError, Remote, RemoteError, RemoteOptions, TrustError};
 use crate::signed_root::{SignedRoot, SignedRootError};
 use crate::sync::{
-    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_READ_PAGES, MAX_SILENCE, Options, Session, SyncError,
+    MAX_MESSAGE_BYTES, MAX_MESSAGE_TIME, MAX_READ_PAGES, MAX_SILENCE, Options, PAGES_BYTES, Session,
+    SyncError,
 };
 
 /// What becomes of a message to the reader.
@@ -119,17 +121,16 @@ fn lied_to(lie: impl Fn() -> Lie) -> OriginError {
 fn pages(body: &Bytes) -> (u64, Vec<Bytes>) {
     let mut reader = prolly::cbor::Reader::new(body);
     let id = reader.unsigned().unwrap();
-    let mut pages = Vec::new();
-    while reader.end().is_err() {
-        pages.push(Bytes::copy_from_slice(reader.bytes().unwrap()));
-    }
-    (id, pages)
+    let mut pages = PageReader::new(&mut reader).unwrap();
+    (id, std::iter::from_fn(|| pages.page().unwrap()).collect())
 }
 
 fn put_pages(id: u64, pages: &[Bytes]) -> Vec<(u8, Vec<u8>)> {
     let mut out = Vec::new();
     put_unsigned(&mut out, id);
-    pages.iter().for_each(|page| put_bytes(&mut out, page));
+    let mut columns = PageWriter::default();
+    pages.iter().for_each(|page| columns.push(page));
+    columns.finish(&mut out);
     vec![(PAGES, out)]
 }
 
@@ -250,7 +251,7 @@ fn endless_answers() {
         assert!(matches!(error, OriginError::Peer(SyncError::Message { kind: PAGES })), "{error}");
     }
     // Bytes without end.
-    let error = lied_to(instead(40, |id| put_pages(id, &[vec![7; 1 << 20].into()]).remove(0)));
+    let error = lied_to(instead(40, |id| put_pages(id, &vec![Bytes::from(vec![7; 1 << 15]); 32]).remove(0)));
     assert!(
         matches!(error, OriginError::Peer(SyncError::TooMuch { limit }) if limit == MAX_READ_BYTES as u64),
         "{error}"
@@ -438,7 +439,7 @@ fn no_question_gets_more_than_it_asked_for() {
             while let Some((kind, body)) = heard.pop().unwrap() {
                 match kind {
                     PAGES => {
-                        assert!(body.len() < crate::sync::FRAME_BYTES + prolly::MAX_PAGE_BYTES + 16);
+                        assert!(body.len() < PAGES_BYTES + prolly::MAX_PAGE_BYTES + 64);
                         bytes += pages(&body).1.iter().map(Bytes::len).sum::<usize>();
                     }
                     READ_END => ended = Some(body.last().copied().unwrap()),
