@@ -1,10 +1,13 @@
-use prolly::{MemoryStore, PageSource, Tree};
+use bytes::Bytes;
+use prolly::cbor::{Reader, put_bytes};
+use prolly::{MAX_PAGE_BYTES, MemoryStore, PageSource, Tree};
 use proptest::prelude::*;
 
 use super::*;
 use crate::db::Db;
 use crate::model::{Coord, Payload, Tags};
-use crate::sync::Outgoing;
+use crate::sync::message::PAGES;
+use crate::sync::{Outgoing, SyncError};
 
 fn written(pages: &[Bytes]) -> Vec<u8> {
     let mut writer = PageWriter::default();
