@@ -50,7 +50,7 @@ impl<'a> PageReader<'a> {
         Some(taken)
     }
 
-    /// Adds an argument; returns where it begins.
+    /// Adds an argument.
     fn take_argument(&mut self, width: usize, page: &mut Vec<u8>) -> Option<()> {
         let Some((column, parts)) = columns_of(width) else { return Some(()) };
         for part in 0..parts {
