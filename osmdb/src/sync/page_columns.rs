@@ -3,13 +3,13 @@
 //! Pages are CBOR, and most values in them too. Taken apart, the heads of items, each byte of numbers, strings and
 //! texts are compressed each with their like. Nothing has to be known of what they mean. `spec/sync.md` has the columns.
 
-#[cfg(any(feature = "net", test))]
+#[cfg(any(feature = "net", fuzzing, test))]
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-#[cfg(any(feature = "net", test))]
+#[cfg(any(feature = "net", fuzzing, test))]
 pub(crate) use self::reader::PageReader;
 pub(crate) use self::writer::PageWriter;
 
