@@ -1,12 +1,10 @@
 //! Messages of pages, item by item: section 13 of `spec/sync.md`.
 
+use super::MAX_PAGE_BYTES;
 use super::cbor::{byte_string, ensure};
 
 /// How many columns there are.
 pub const COLUMNS: usize = 11;
-
-/// The longest page.
-const MAX_PAGE_BYTES: usize = 65_535;
 
 /// Columns that are read from their beginnings.
 struct Columns(Vec<std::vec::IntoIter<u8>>);
