@@ -11,6 +11,7 @@ use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -20,8 +21,9 @@ use super::error::NetError;
 /// No message is longer than this.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// So many bytes are put into one message at most.
-const MESSAGE: usize = 64 << 10;
+/// So many bytes are put into one message at most. A message is read when it is whole: what came of one that is cut is
+/// lost.
+const MESSAGE: usize = 16 << 10;
 
 /// A WebSocket, as a stream of bytes.
 ///
@@ -111,6 +113,8 @@ fn io(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,
         Error::ConnectionClosed | Error::AlreadyClosed => io::ErrorKind::BrokenPipe.into(),
+        // As of any stream that ends before it is closed.
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => io::ErrorKind::UnexpectedEof.into(),
         Error::Protocol(_) => io::Error::new(io::ErrorKind::InvalidData, error),
         other => io::Error::other(other),
     }

@@ -358,6 +358,8 @@ fn proxy(to: &str, left: u64) -> (String, std::thread::JoinHandle<u64>) {
             std::thread::spawn(move || {
                 let _ = std::io::copy(&mut from, &mut to);
                 let _ = to.shutdown(Shutdown::Write);
+                // If bytes came that nobody reads, the system would throw away what is on its way to the caller.
+                let _ = std::io::copy(&mut from, &mut std::io::sink());
             })
         };
         let passed = Arc::new(AtomicU64::new(0));
@@ -369,7 +371,7 @@ fn proxy(to: &str, left: u64) -> (String, std::thread::JoinHandle<u64>) {
             }
             passed.fetch_add(bytes as u64, Ordering::Relaxed);
         }
-        let _ = caller.shutdown(Shutdown::Both);
+        let _ = caller.shutdown(Shutdown::Write);
         let _ = server.shutdown(Shutdown::Both);
         up.join().unwrap();
         passed.load(Ordering::Relaxed)
@@ -405,15 +407,13 @@ fn a_sync_that_is_cut_goes_on_where_it_was() {
                 break;
             }
             let sentence = ran.refused(1);
-            assert!(sentence.contains("sync again"), "{sentence}");
+            assert!(sentence.contains("sync again, what came is not sent again"), "{sentence}");
         }
         drop(served);
         assert_eq!(root(&place, "a"), root(&place, "b"));
         assert!(tries > 3, "{tries} tries");
-        // A try repeats a message at most, and the handshake. Where the caller was sending too when the connection ended, the
-        // system throws away what it had not read yet.
-        let repeated = if own > 0 { 150_000 } else { 40_000 };
-        assert!(all < whole + tries * repeated, "{scheme}: {all} bytes in {tries} tries, {whole} in one");
+        // A try repeats a message at most, and the handshake.
+        assert!(all < whole + tries * 60_000, "{scheme}: {all} bytes in {tries} tries, {whole} in one");
         for inbox in ["a/inbox", "b/inbox"] {
             assert_eq!(std::fs::read_dir(place.path(inbox)).unwrap().count(), 0, "nothing is left");
         }
