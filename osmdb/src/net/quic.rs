@@ -29,7 +29,7 @@ use super::dial::{Connection, Wire};
 use super::error::NetError;
 use super::identity::{Fingerprint, Identity};
 use super::nearby;
-use super::serve::{MAX_CONNECTIONS, ServeOptions, Server};
+use super::serve::{MAX_CONNECTIONS, Meeting, ServeOptions, Server};
 use super::tls::{ALPN, Admit};
 use crate::db::Db;
 use crate::entry::Author;
@@ -328,7 +328,12 @@ where
         let IncomingAddr::Ip(from) = incoming.remote_addr() else { continue };
         let (server, admit) = (Arc::clone(&server), Arc::clone(&admit));
         visits.spawn(async move {
-            server.receive_met(from, meet(incoming, &admit, ours)).await;
+            let meeting = async {
+                let connection = meet(incoming, &admit, ours).await;
+                let wire = connection.as_ref().map(|met| met.wire().clone()).unwrap_or_default();
+                Meeting { websocket: false, wire, connection }
+            };
+            server.receive(from, meeting).await;
             drop(permit);
         });
         while visits.try_join_next().is_some() {}

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use prolly::PageStore;
-#[cfg(feature = "server")]
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -152,7 +151,7 @@ where
             Ok((stream, from)) => {
                 let server = Arc::clone(&server);
                 visits.spawn(async move {
-                    server.receive(stream, from).await;
+                    server.receive_tcp(stream, from).await;
                     drop(permit);
                 });
             }
@@ -163,6 +162,13 @@ where
     server.stop();
     while visits.join_next().await.is_some() {}
     Ok(())
+}
+
+/// What came of meeting a peer.
+pub(super) struct Meeting {
+    pub(super) websocket: bool,
+    pub(super) wire: Wire,
+    pub(super) connection: Result<Connection, NetError>,
 }
 
 /// What receives peers, whoever took their connections.
@@ -199,62 +205,48 @@ impl<S: PageStore + Send + Sync + 'static> Server<S> {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let began = Instant::now();
-        let mut peer = None;
-        let (stream, wire) = Metered::new(stream);
-        let outcome = async {
-            let admit = Arc::clone(&self.options.admit);
+        let meeting = async {
+            let (stream, wire) = Metered::new(stream);
             let socket = WebSocket::granted(stream).await;
-            let secured = Secured::accept(socket, &self.identity, admit).await?;
-            let connection = Connection::secured(secured, wire.clone());
-            peer = connection.peer();
-            self.unite(connection).await
+            let connection = self.secure(socket, &wire).await;
+            Meeting { websocket: true, wire, connection }
         };
-        let outcome = outcome.await;
-        if let Err(NetError::UnknownPeer { key }) = &outcome {
-            peer = Some(*key);
-        }
-        let time = began.elapsed();
-        (self.options.report)(&Visit { from, peer, websocket: true, time, wire, outcome });
+        self.receive(from, meeting).await;
     }
 
-    /// Receives a peer that others meet, and reports the visit.
-    #[cfg(feature = "iroh")]
-    pub(super) async fn receive_met(
-        self: Arc<Self>,
-        from: SocketAddr,
-        meeting: impl Future<Output = Result<Connection, NetError>>,
-    ) {
-        let began = Instant::now();
-        let (mut peer, mut wire) = (None, Wire::default());
-        let outcome = async {
-            let connection = meeting.await?;
-            (peer, wire) = (connection.peer(), connection.wire().clone());
-            self.unite(connection).await
+    /// Receives one peer who came by TCP, and reports the visit.
+    async fn receive_tcp(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
+        let meeting = async {
+            let (stream, wire) = Metered::new(stream);
+            let mut websocket = false;
+            let connection = self.meet(stream, &wire, &mut websocket).await;
+            Meeting { websocket, wire, connection }
         };
-        let outcome = outcome.await;
-        if let Err(NetError::UnknownPeer { key }) = &outcome {
-            peer = Some(*key);
-        }
-        let time = began.elapsed();
-        (self.options.report)(&Visit { from, peer, websocket: false, time, wire, outcome });
+        self.receive(from, meeting).await;
     }
 
-    /// Receives one peer, and reports the visit.
-    async fn receive(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
+    /// Receives a peer, once it is known who it is, and reports the visit.
+    pub(super) async fn receive(self: &Arc<Self>, from: SocketAddr, meeting: impl Future<Output = Meeting>) {
         let began = Instant::now();
-        let (mut peer, mut websocket) = (None, false);
-        let (stream, wire) = Metered::new(stream);
-        let outcome = async {
-            let connection = self.meet(stream, &wire, &mut websocket).await?;
-            peer = connection.peer();
-            self.unite(connection).await
+        let Meeting { websocket, wire, connection } = meeting.await;
+        let (known, outcome) = match connection {
+            Ok(connection) => (connection.peer(), self.unite(connection).await),
+            Err(error) => (None, Err(error)),
         };
-        let outcome = outcome.await;
-        if let Err(NetError::UnknownPeer { key }) = &outcome {
-            peer = Some(*key);
-        }
+        let peer = match &outcome {
+            Err(NetError::UnknownPeer { key }) => Some(*key),
+            _ => known,
+        };
         (self.options.report)(&Visit { from, peer, websocket, time: began.elapsed(), wire, outcome });
+    }
+
+    /// Finds out who the peer is.
+    async fn secure<T>(&self, stream: T, wire: &Wire) -> Result<Connection, NetError>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let secured = Secured::accept(stream, &self.identity, Arc::clone(&self.options.admit)).await?;
+        Ok(Connection::secured(secured, wire.clone()))
     }
 
     /// Finds out what the peer speaks, and who it is.
@@ -264,7 +256,6 @@ impl<S: PageStore + Send + Sync + 'static> Server<S> {
         wire: &Wire,
         websocket: &mut bool,
     ) -> Result<Connection, NetError> {
-        let admit = Arc::clone(&self.options.admit);
         stream.get().set_nodelay(true).map_err(NetError::of_stream)?;
         let mut first = [0];
         let peeked = timeout(HANDSHAKE_TIME, stream.get().peek(&mut first)).await;
@@ -272,12 +263,9 @@ impl<S: PageStore + Send + Sync + 'static> Server<S> {
         // A request of HTTP begins with `GET`, TLS with the number 22.
         *websocket = first == *b"G";
         if *websocket {
-            let socket = WebSocket::accept(stream).await?;
-            let secured = Secured::accept(socket, &self.identity, admit).await?;
-            Ok(Connection::secured(secured, wire.clone()))
+            self.secure(WebSocket::accept(stream).await?, wire).await
         } else {
-            let secured = Secured::accept(stream, &self.identity, admit).await?;
-            Ok(Connection::secured(secured, wire.clone()))
+            self.secure(stream, wire).await
         }
     }
 
