@@ -166,8 +166,8 @@ impl Asker {
             self.passed_over += body.len();
             return if self.passed_over > 2 * MAX_READ_BYTES { Err(too_much) } else { Ok(()) };
         }
-        let mut pages = PageReader::new(&mut reader)?;
-        while let Some(page) = pages.page()? {
+        for page in PageReader::new(&mut reader)? {
+            let page = page?;
             // No page is empty, and no message is without pages: so there is an end to what can come.
             answer.bytes += page.len();
             if answer.bytes > MAX_READ_BYTES || answer.pages.len() == MAX_READ_PAGES {

@@ -36,8 +36,7 @@ pub fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(u8, Vec<u8
 
 /// Reads the pages of a message, as far as the columns are right.
 pub fn pages(columns: &[u8]) -> Option<Vec<Bytes>> {
-    let mut reader = PageReader::new(&mut Reader::new(columns)).ok()?;
-    let pages: Result<_, SyncError> = std::iter::from_fn(|| reader.page().transpose()).collect();
+    let pages: Result<_, SyncError> = PageReader::new(&mut Reader::new(columns)).ok()?.collect();
     pages.ok()
 }
 

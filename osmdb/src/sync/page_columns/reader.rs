@@ -8,7 +8,8 @@ use super::super::error::SyncError;
 use super::super::message::PAGES;
 use super::*;
 
-/// Makes pages anew: what is left of the columns.
+/// Makes pages anew: what is left of the columns. A page is an error if the columns do not belong together, or if it is
+/// empty or longer than any; nothing comes behind it.
 #[derive(Debug)]
 pub(crate) struct PageReader<'a> {
     columns: [&'a [u8]; COLUMNS],
@@ -26,21 +27,14 @@ impl<'a> PageReader<'a> {
         if columns[SHAPES].is_empty() { Err(malformed()) } else { Ok(Self { columns }) }
     }
 
-    /// Returns the next page; `None` at the end.
-    ///
-    /// # Errors
-    /// The columns do not belong together, or the page is empty or longer than any.
-    pub(crate) fn page(&mut self) -> Result<Option<Bytes>, SyncError> {
+    fn page(&mut self, shape: u8) -> Option<Bytes> {
         let mut page = Vec::new();
-        match self.columns[SHAPES].first() {
-            None if self.columns.iter().all(|column| column.is_empty()) => return Ok(None),
-            None => return Err(malformed()),
-            Some(&AS_IT_IS) => {
-                self.as_it_is(&mut page).filter(|()| !page.is_empty()).ok_or_else(malformed)?;
-            }
-            Some(_) => self.item(&mut page, true).ok_or_else(malformed)?,
+        if shape == AS_IT_IS {
+            self.as_it_is(&mut page)?;
+        } else {
+            self.item(&mut page, true)?;
         }
-        Ok(Some(page.into()))
+        (!page.is_empty()).then(|| page.into())
     }
 
     fn take(&mut self, column: usize, len: usize) -> Option<&'a [u8]> {
@@ -97,6 +91,22 @@ impl<'a> PageReader<'a> {
             }
         }
         Some(())
+    }
+}
+
+impl Iterator for PageReader<'_> {
+    type Item = Result<Bytes, SyncError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let page = match self.columns[SHAPES].first() {
+            Some(shape) => self.page(*shape),
+            None if self.columns.iter().all(|column| column.is_empty()) => return None,
+            None => None,
+        };
+        if page.is_none() {
+            self.columns = [&[]; COLUMNS];
+        }
+        Some(page.ok_or_else(malformed))
     }
 }
 

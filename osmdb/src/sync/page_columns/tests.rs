@@ -18,8 +18,13 @@ fn written(pages: &[Bytes]) -> Vec<u8> {
 }
 
 fn read(body: &[u8]) -> Result<Vec<Bytes>, SyncError> {
-    let mut reader = PageReader::new(&mut Reader::new(body))?;
-    std::iter::from_fn(|| reader.page().transpose()).collect()
+    PageReader::new(&mut Reader::new(body))?.collect()
+}
+
+fn body_of<C: AsRef<[u8]>>(columns: &[C]) -> Vec<u8> {
+    let mut body = Vec::new();
+    columns.iter().for_each(|column| put_bytes(&mut body, column.as_ref()));
+    body
 }
 
 /// Any item that CBOR has, and some that it has not.
@@ -72,9 +77,7 @@ proptest! {
 
     #[test]
     fn any_columns_are_pages_or_an_error(columns in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..12), COLUMNS)) {
-        let mut body = Vec::new();
-        columns.iter().for_each(|column| put_bytes(&mut body, column));
-        if let Ok(pages) = read(&body) {
+        if let Ok(pages) = read(&body_of(&columns)) {
             prop_assert!(pages.iter().all(|page| (1..=MAX_PAGE_BYTES).contains(&page.len())));
             prop_assert!(!pages.is_empty());
         }
@@ -120,15 +123,11 @@ fn the_example_of_the_specification() {
     let mut columns = [&[][..]; COLUMNS];
     columns[SHAPES] = &[0x83, 0, 0x81, 0x41, 0x81, 0x5f, 0x81, 0x19];
     (columns[2], columns[3], columns[STRINGS]) = (&[1], &[2], &[0x61]);
-    let mut body = Vec::new();
-    columns.iter().for_each(|column| put_bytes(&mut body, column));
-    assert_eq!(written(&[Bytes::copy_from_slice(&page)]), body);
+    assert_eq!(written(&[Bytes::copy_from_slice(&page)]), body_of(&columns));
     let mut columns = [&[][..]; COLUMNS];
     (columns[SHAPES], columns[STRINGS]) = (&[0xff], &page);
     (columns[4], columns[5], columns[6], columns[7]) = (&[0], &[0], &[0], &[11]);
-    let mut body = Vec::new();
-    columns.iter().for_each(|column| put_bytes(&mut body, column));
-    assert_eq!(read(&body).unwrap(), [&page[..]]);
+    assert_eq!(read(&body_of(&columns)).unwrap(), [&page[..]]);
 }
 
 #[test]
@@ -141,9 +140,9 @@ fn columns_that_do_not_belong_together_are_refused() {
         let mut reader = Reader::new(&whole);
         let columns: Vec<&[u8]> = (0..COLUMNS).map(|_| reader.bytes().unwrap()).collect();
         let with = |bytes: &[u8]| {
-            let mut body = Vec::new();
-            (0..COLUMNS).for_each(|at| put_bytes(&mut body, if at == column { bytes } else { columns[at] }));
-            read(&body)
+            let mut columns = columns.clone();
+            columns[column] = bytes;
+            read(&body_of(&columns))
         };
         let longer = with(&[columns[column], &[0]].concat());
         // Another item in front of the end is another page.
@@ -161,10 +160,9 @@ fn columns_that_do_not_belong_together_are_refused() {
 }
 
 fn shapes(shapes: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    put_bytes(&mut body, shapes);
-    (1..COLUMNS).for_each(|_| put_bytes(&mut body, &[]));
-    body
+    let mut columns = [&[][..]; COLUMNS];
+    columns[SHAPES] = shapes;
+    body_of(&columns)
 }
 
 #[test]

@@ -34,18 +34,16 @@ impl<'a> Item<'a> {
     }
 
     /// Returns the items if the bytes are one, with those that it has.
-    fn all(mut bytes: &'a [u8]) -> Option<Vec<Self>> {
-        let (mut items, mut left) = (Vec::new(), 1_u64);
+    fn all(mut bytes: &'a [u8]) -> Option<impl Iterator<Item = Self>> {
+        let (mut rest, mut left) = (bytes, 1_u64);
         while left > 0 {
-            let item = Self::take(&mut bytes)?;
-            left = (left - 1).checked_add(item.has)?;
-            items.push(item);
+            left = (left - 1).checked_add(Self::take(&mut rest)?.has)?;
         }
-        bytes.is_empty().then_some(items)
+        rest.is_empty().then(|| std::iter::from_fn(move || Self::take(&mut bytes)))
     }
 
     /// Returns the items that a byte string holds, if its length is written as short as can be.
-    fn inside(&self) -> Option<Vec<Self>> {
+    fn inside(&self) -> Option<impl Iterator<Item = Self> + use<'a>> {
         if self.kind != STRING || self.content.first()? >> 5 != ARRAY {
             return None;
         }
@@ -63,12 +61,12 @@ pub(crate) struct PageWriter {
 impl PageWriter {
     pub(crate) fn push(&mut self, page: &[u8]) {
         match Item::all(page) {
-            Some(items) => items.iter().for_each(|item| match item.inside() {
+            Some(items) => items.for_each(|item| match item.inside() {
                 Some(inside) => {
                     self.column(SHAPES).push(INSIDE);
-                    inside.iter().for_each(|item| self.put(item));
+                    inside.for_each(|item| self.put(&item));
                 }
-                None => self.put(item),
+                None => self.put(&item),
             }),
             None => {
                 let len = u32::try_from(page.len()).unwrap_or(u32::MAX);

@@ -121,8 +121,7 @@ fn lied_to(lie: impl Fn() -> Lie) -> OriginError {
 fn pages(body: &Bytes) -> (u64, Vec<Bytes>) {
     let mut reader = prolly::cbor::Reader::new(body);
     let id = reader.unsigned().unwrap();
-    let mut pages = PageReader::new(&mut reader).unwrap();
-    (id, std::iter::from_fn(|| pages.page().unwrap()).collect())
+    (id, PageReader::new(&mut reader).unwrap().map(Result::unwrap).collect())
 }
 
 fn put_pages(id: u64, pages: &[Bytes]) -> Vec<(u8, Vec<u8>)> {
