@@ -165,6 +165,11 @@ impl Done {
         }
     }
 
+    /// Tells whether edits went on that are still to be exchanged.
+    fn is_behind_edits(&self) -> bool {
+        matches!(self, Self::Session(summary, _) if summary.edited)
+    }
+
     fn print(&self, out: &mut Out, time: Duration) -> Result<(), Failure> {
         let seconds = time.as_secs_f64();
         let (root, refused) = match self {
@@ -207,6 +212,9 @@ impl Done {
         if root != self.their_root() {
             out.line(format_args!("root there {}", self.their_root()))?;
         }
+        if self.is_behind_edits() {
+            out.line("edits went on meanwhile: sync again for the rest")?;
+        }
         out.line(format_args!("root {root}"))
     }
 
@@ -244,6 +252,7 @@ impl Done {
                 "common_root": summary.base.map(|base| base.to_string()),
                 "root": summary.root.to_string(),
                 "their_root": self.their_root().to_string(),
+                "edited": summary.edited,
             }),
             Self::Directory([here, there]) => json!({
                 "way": "directory",

@@ -76,6 +76,8 @@ pub struct Session<'a, S> {
     /// What is coming goes on with what somebody else may have sent.
     resumed: Resumed,
     our_done: Option<Cid>,
+    /// An entry went one way or the other in this round.
+    moved: bool,
     their_done: Option<(Cid, u64)>,
     /// How many bytes of entries may still be sent.
     credit: u64,
@@ -164,6 +166,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             follows: false,
             root,
             their_root: None,
+            edited: false,
         };
         Ok(Self {
             db,
@@ -186,6 +189,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             resumed: Resumed::No,
             our_done: None,
             their_done: None,
+            moved: false,
             credit: CREDIT_BYTES,
             granted: CREDIT_BYTES,
             taken: 0,
@@ -503,6 +507,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 }
                 self.summary.given = self.summary.given.saturating_add(gained);
                 self.summary.their_root = Some(root);
+                self.moved |= gained > 0;
                 self.their_done = Some((root, refused));
                 self.close_round()?;
             }
@@ -573,8 +578,10 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 if let Some(signed) = self.signed.take() {
                     self.out.push(message::SIGNED, &signed.encode(), false)?;
                 }
+                self.out.push(kind, &body, false)?;
+            } else {
+                self.out.push_columns(kind, &body)?;
             }
-            self.out.push_columns(kind, &body)?;
             return Ok(true);
         }
         if let Some(Job::Cells(cells)) = self.sending.pop_front_if(|job| matches!(job, Job::Cells(_))) {

@@ -68,4 +68,7 @@ pub struct Summary {
     pub root: Cid,
     /// The peer's root, as it said last.
     pub their_root: Option<Cid>,
+    /// Whether edits went on meanwhile, on either side, and never paused for a round: both have what was there before
+    /// the last one, and another session exchanges the rest.
+    pub edited: bool,
 }

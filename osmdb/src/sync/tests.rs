@@ -140,6 +140,29 @@ fn without_a_shared_root_both_walk() {
 }
 
 #[test]
+fn what_is_edited_without_a_pause_is_left_for_another_session() {
+    let ours = filled(2_000);
+    let theirs = Db::in_memory("osm").unwrap();
+    let mut here = Session::new(&ours, Options::default()).unwrap();
+    let mut there = Session::new(&theirs, Options::default()).unwrap();
+    let mut ids = 10_000_u64..;
+    while !(here.is_finished() && there.is_finished()) {
+        edit(&ours, ids.next());
+        edit(&theirs, ids.next());
+        let (right, left) = (here.send().unwrap(), there.send().unwrap());
+        left.iter().for_each(|bytes| here.receive(bytes).unwrap());
+        right.iter().for_each(|bytes| there.receive(bytes).unwrap());
+    }
+    let (here, there) = (here.summary(), there.summary());
+    assert!(here.edited && there.edited, "{here:?}");
+    assert_eq!((here.their_root, there.their_root), (Some(there.root), Some(here.root)));
+    assert!(here.gained > 0 && there.gained > 2_000, "{here:?}, {there:?}");
+    let (here, there) = agree(&ours, &theirs);
+    assert!(!here.edited && !there.edited, "{here:?}");
+    assert_eq!(ours.counts().entries, 2_000 + ids.start - 10_000);
+}
+
+#[test]
 fn other_datasets_are_refused() {
     let ours = filled(3);
     let theirs = Db::in_memory("village").unwrap();

@@ -34,6 +34,7 @@ impl<S: PageStore + Sync> Session<'_, S> {
             Received::Astray(_) | Received::Orphan { .. } if resumed == Resumed::Yes => self.begin_anew(),
             Received::United { gained, forked, refused, root } => {
                 self.summary.gained += gained;
+                self.moved |= gained > 0;
                 self.summary.forked.extend(forked);
                 self.summary.root = root;
                 self.out.push(message::DONE, &message::done(&root, gained, refused.len() as u64), false)?;
@@ -79,7 +80,7 @@ impl<S: PageStore + Sync> Session<'_, S> {
             return Ok(());
         }
         if ours != theirs {
-            // One side refuses what the other has: they have no root from which both could count.
+            // One side refuses what the other has, or edits never pause: they have no root from which both could count.
             return Err(SyncError::NoAgreement { rounds: self.round + 1, ours, theirs });
         }
         (self.our_done, self.their_done, self.walk) = (None, None, None);
@@ -95,7 +96,13 @@ impl<S: PageStore + Sync> Session<'_, S> {
             return Ok(());
         };
         self.resuming.close(self.options.inbox.as_deref());
+        let moved = std::mem::take(&mut self.moved);
         if ours == theirs || their_refused > 0 || !self.summary.refused.is_empty() {
+            return self.end(ours, theirs);
+        }
+        if moved && self.round + 1 == MAX_ROUNDS {
+            // What either side had when this round began is on both.
+            self.summary.edited = true;
             return self.end(ours, theirs);
         }
         self.round += 1;
