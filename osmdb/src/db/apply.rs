@@ -9,12 +9,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::thread;
 
 use bytes::Bytes;
 use prolly::{KeyRange, PageSink, PageSource, Tree, ValueRef};
 
-use super::load::{self, Body, Groups, Scratch, Sorted, Sorter, body_of, joined};
+use super::load::{self, Body, Groups, Scratch, Sorted, Sorter, beside, body_of};
 use super::snapshot::Snapshot;
 use super::tree_writer::TreeWriter;
 use crate::entry::{Fresh, Known, only_head, superseded};
@@ -383,18 +382,6 @@ impl Derivations {
         }
         Ok(edits)
     }
-}
-
-/// Does two things at the same time. Neither changes what the other reads: pages that are there stay.
-fn beside<A, B: Send>(
-    first: impl FnOnce() -> Result<A, Error>,
-    second: impl FnOnce() -> Result<B, Error> + Send,
-) -> Result<(A, B), Error> {
-    thread::scope(|scope| {
-        let second = scope.spawn(second);
-        let first = first();
-        Ok((first?, joined(second)?))
-    })
 }
 
 fn edit<S, K>(store: &S, tree: Tree, mut edits: Edits<K>) -> Result<Tree, Error>

@@ -5,9 +5,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 
 /// What a thread gives in the end. If it is dropped, the thread still ends by itself.
-pub(super) struct OnThread<T>(Arc<Mutex<Slot<T>>>);
+pub(super) struct OnThread<T> {
+    slot: Arc<Mutex<Slot<T>>>,
+    thread: Option<JoinHandle<()>>,
+}
 
 struct Slot<T> {
     result: Option<io::Result<T>>,
@@ -26,24 +30,24 @@ impl<T: Send + 'static> OnThread<T> {
             }
         };
         let failed = give.clone();
-        if let Err(error) = std::thread::Builder::new().spawn(move || give(work())) {
-            failed(Err(error));
-        }
-        Self(slot)
+        let thread = std::thread::Builder::new().spawn(move || give(work()));
+        let thread = thread.map_err(|error| failed(Err(error))).ok();
+        Self { slot, thread }
     }
 }
 
 impl<T> Future for OnThread<T> {
     type Output = io::Result<T>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match slot.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                slot.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(result) = slot.result.take() else {
+            slot.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        drop(slot);
+        // It has nothing more to do.
+        let _ = self.thread.take().map(JoinHandle::join);
+        Poll::Ready(result)
     }
 }

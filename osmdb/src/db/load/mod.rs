@@ -4,8 +4,8 @@
 //! log (`heads` and `history`), and sorts and builds `changes`. Another one walks over the ways and
 //! relations for the references; when these are sorted, a third thread builds `refs`, while the second
 //! walks over all of them once more, side by side with the references to nodes and ways, sorts the pairs of
-//! the spatial tree and of `tags`, and builds both side by side. Entries are looked at as they are encoded and not decoded, unless an element has
-//! several.
+//! the spatial tree and of `tags`, and builds both side by side. Entries are looked at as they are encoded
+//! and not decoded, unless an element has several.
 //!
 //! What comes out is what [`apply`](super::apply) makes of the same entries, root for root; it derives
 //! the spatial tree and `tags` from pages, and this here from streams.
@@ -23,7 +23,6 @@ mod tags;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
 use prolly::{Builder, Config, PageSink, Tree};
@@ -86,21 +85,34 @@ pub(crate) fn load<S: PageSink + Sync>(
     scratch: &Scratch,
 ) -> Result<Applied, Error> {
     let config = empty.trees.heads.config;
+    let views = || {
+        let references = references(entries, scratch)?;
+        beside(
+            || spatial::build(store, config, entries, &references, scratch),
+            || build::<S, REFERENCE_BYTES>(store, config, &references),
+        )
+    };
+    let (((spatial, tags), refs), log) = beside(views, || log::build(store, config, entries, scratch))?;
+    let trees = Trees { heads: log.heads, history: log.history, spatial, refs, changes: log.changes, tags };
+    let root = Root { name: empty.name.clone(), trees, counts: log.counts };
+    Ok(Applied { root, gained: log.counts.entries, forked: log.forked })
+}
+
+/// Does two things at the same time. Neither changes what the other reads: pages that are there stay.
+pub(super) fn beside<A, B: Send>(
+    first: impl FnOnce() -> Result<A, Error>,
+    second: impl FnOnce() -> Result<B, Error> + Send,
+) -> Result<(A, B), Error> {
     thread::scope(|scope| {
-        let log = scope.spawn(move || log::build(store, config, entries, scratch));
-        let references = Arc::new(references(entries, scratch)?);
-        let refs = Arc::clone(&references);
-        let refs = scope.spawn(move || build::<S, REFERENCE_BYTES>(store, config, &refs));
-        let (spatial, tags) = spatial::build(store, config, entries, &references, scratch)?;
-        let (log, refs) = (joined(log)?, joined(refs)?);
-        let trees =
-            Trees { heads: log.heads, history: log.history, spatial, refs, changes: log.changes, tags };
-        let root = Root { name: empty.name.clone(), trees, counts: log.counts };
-        Ok(Applied { root, gained: log.counts.entries, forked: log.forked })
+        let second = scope.spawn(second);
+        let (first, second) = (first(), joined(second));
+        Ok((first?, second?))
     })
 }
 
-pub(super) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+/// Waits for the end of a thread. None is let go instead (`pthread_detach`): glibc 2.36 may look at one that ends just
+/// then when its memory is another thread's already, whose `pthread_join` fails later.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use super::groups::record;
 use super::records::Records;
 use super::sorter::{Sorted, Sorter};
-use super::{Scratch, cores};
+use super::{Scratch, cores, joined};
 use crate::error::Error;
 use crate::io::{Raw, ReadError, Reader};
 use crate::views::keys::{self, ELEMENT_BYTES};
@@ -37,18 +37,21 @@ pub(crate) fn read(
     thread::scope(|scope| {
         let (send, receive) = sync_channel(WAITING);
         // One more than there are cores: one may wait for its turn.
-        for _ in 0..=cores() {
+        let begin = |_| {
             let send = send.clone();
-            scope.spawn(|| work(&source, &turns, send));
-        }
+            scope.spawn(|| work(&source, &turns, send))
+        };
+        let workers: Vec<_> = (0..=cores()).map(begin).collect();
         drop(send);
-        for part in receive {
+        let all_read = receive.into_iter().try_for_each(|part| {
             let Part { records, position } = part.inspect_err(|_| turns.stop())?;
             sorter.append(&records).inspect_err(|_| turns.stop())?;
             read += records.count() as u64;
             progress(position);
-        }
-        Ok::<(), Error>(())
+            Ok::<(), Error>(())
+        });
+        workers.into_iter().for_each(joined);
+        all_read
     })?;
     Ok((sorter.finish()?, read))
 }

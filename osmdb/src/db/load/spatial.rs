@@ -1,12 +1,10 @@
 //! The spatial tree and the tags tree, from entries and the references to nodes and ways, side by side.
 
-use std::thread;
-
 use prolly::{Config, PageSink, Tree};
 
 use super::places::Places;
 use super::tags::TagSorter;
-use super::{Groups, Merge, Scratch, Sorted, Sorter, joined};
+use super::{Groups, Merge, Scratch, Sorted, Sorter, beside};
 use crate::entry::{Encoded, Glance, Known, Members, Refs, glance, shown};
 use crate::error::Error;
 use crate::model::{Coord, ElementId, Kind, Payload};
@@ -47,11 +45,7 @@ pub(super) fn build<S: PageSink + Sync>(
     }
     features.locate_ways()?;
     let (pairs, tags) = (features.pairs.finish()?, features.tags.finish()?);
-    thread::scope(|scope| {
-        let tags = scope.spawn(move || tags.build(store, config));
-        let spatial = super::build(store, config, &pairs)?;
-        Ok((spatial, joined(tags)?))
-    })
+    beside(|| super::build(store, config, &pairs), || tags.build(store, config))
 }
 
 /// What names the elements, which are asked for in order.
