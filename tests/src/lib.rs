@@ -18,7 +18,7 @@ mod xml;
 pub use brute::{Map, Rect, boxes_around, sorted};
 pub use data::data;
 pub use disk::{copy_dir, files_in};
-pub use edit::edit;
+pub use edit::{edit, peer};
 pub use model::Model;
 pub use pbf::{to_pbf, to_pbf_shifted};
 pub use rng::Rng;

@@ -33,6 +33,7 @@ pub struct Batch<'a, S> {
     db: &'a Db<S>,
     writes: Vec<Write>,
     changeset: Option<u64>,
+    made_at: Option<i64>,
     is_lenient: bool,
 }
 
@@ -52,6 +53,23 @@ impl<S: PageStore + Sync> Batch<'_, S> {
     /// ```
     pub const fn in_changeset(&mut self, changeset: u64) -> &mut Self {
         self.changeset = Some(changeset);
+        self
+    }
+
+    /// Says when all edits of the batch were made, in seconds since 1970: for what was written down elsewhere
+    /// before. Without this it is the moment in which they are written. Nothing is decided by it.
+    ///
+    /// ```
+    /// # use osmdb::{Coord, Db, Payload, Tags};
+    /// # let db = Db::in_memory("osm")?;
+    /// let mut batch = db.batch();
+    /// let well = batch.made_at(1_700_000_000).create(Payload::Node { coord: Coord::new(0, 0)?, tags: Tags::new() })?;
+    /// batch.commit()?;
+    /// assert_eq!(db.get(well)?[0].entry.timestamp(), Some(1_700_000_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn made_at(&mut self, time: i64) -> &mut Self {
+        self.made_at = Some(time);
         self
     }
 
@@ -193,11 +211,11 @@ impl<S: PageStore + Sync> Batch<'_, S> {
     }
 
     fn commit_in(self, mut turn: MutexGuard<'_, Turn>) -> Result<Written, Error> {
-        let Self { db, writes, is_lenient, .. } = self;
+        let Self { db, writes, made_at, is_lenient, .. } = self;
         let key = db.device_key()?;
         let snapshot = db.snapshot();
         let loaded = Loaded::new(&snapshot, &writes)?;
-        let time = now();
+        let time = made_at.unwrap_or_else(now);
         let mut kept: BTreeSet<usize> = BTreeSet::new();
         let (versions, made) = loop {
             let mut stage = Stage::new(&loaded, &key, time);
@@ -266,7 +284,7 @@ impl<S: PageStore + Sync> Db<S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub const fn batch(&self) -> Batch<'_, S> {
-        Batch { db: self, writes: Vec::new(), changeset: None, is_lenient: false }
+        Batch { db: self, writes: Vec::new(), changeset: None, made_at: None, is_lenient: false }
     }
 }
 

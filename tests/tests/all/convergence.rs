@@ -54,7 +54,7 @@ impl Peer {
         if payload.is_none() && self.model.versions(element).0.is_empty() {
             return;
         }
-        let version = edit(&self.db, element, payload, replaces);
+        let version = edit(&self.db, element, payload, replaces, 1_700_000_000);
         let heads = self.db.get(element).expect("it can be read");
         let head = heads.into_iter().find(|head| head.version == version).expect("an edit is a head");
         self.model.add(head.entry);

@@ -10,10 +10,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use osmdb::{Db, Entry, Keep, Payload, Replaces, Tags};
-use prolly::{Faults, FaultyStore, Lost};
+use prolly::{FaultyStore, Lost};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use tests::{Model, Rng, edit, tiny, to_pbf};
+use tests::{Model, Rng, edit, peer, tiny, to_pbf};
 
 /// How many histories CI runs.
 const SCHEDULES: u64 = 10_000;
@@ -24,11 +24,13 @@ const THREADS: u64 = 2;
 struct Peer {
     db: Db<FaultyStore>,
     model: Model,
+    /// What its clock says.
+    time: i64,
 }
 
 impl Peer {
-    fn new() -> Self {
-        Self { db: Db::with_store(FaultyStore::new(Faults::new(0)), "osm").unwrap(), model: Model::default() }
+    fn new(rng: &mut Rng) -> Self {
+        Self { db: peer(rng), model: Model::default(), time: 1_700_000_000 }
     }
 
     fn import(&mut self, entries: Vec<Entry>) {
@@ -42,9 +44,10 @@ impl Peer {
         if payload.is_none() && self.model.versions(element).0.is_empty() {
             return;
         }
-        let version = edit(&self.db, element, payload, replaces);
+        let version = edit(&self.db, element, payload, replaces, self.time);
         let head = self.db.get(element).unwrap().into_iter().find(|head| head.version == version).unwrap();
         self.model.add(head.entry);
+        self.time += 1;
     }
 
     /// Goes down and comes up again: what was not committed is lost.
@@ -71,7 +74,7 @@ impl Schedule {
         let chacha = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(Config::default(), chacha);
         let spacing = tiny::spacing().new_tree(&mut runner).unwrap().current();
-        let peers = (0..3 + rng.index(4)).map(|_| Peer::new()).collect();
+        let peers = (0..3 + rng.index(4)).map(|_| Peer::new(&mut rng)).collect();
         Self { rng, runner, spacing, peers }
     }
 

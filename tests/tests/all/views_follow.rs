@@ -51,7 +51,7 @@ fn write(
     payload: Option<Payload>,
     replaces: Replaces,
 ) {
-    let version = edit(db, element, payload, replaces);
+    let version = edit(db, element, payload, replaces, 1_700_000_000);
     let heads = db.get(element).expect("it can be read");
     let head = heads.into_iter().find(|head| head.version == version).expect("an edit is a head");
     model.add(head.entry);
