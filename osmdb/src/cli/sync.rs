@@ -165,14 +165,9 @@ impl Done {
         }
     }
 
-    /// Tells whether edits went on that are still to be exchanged.
-    fn is_behind_edits(&self) -> bool {
-        matches!(self, Self::Session(summary, _) if summary.edited)
-    }
-
     fn print(&self, out: &mut Out, time: Duration) -> Result<(), Failure> {
         let seconds = time.as_secs_f64();
-        let (root, refused) = match self {
+        let (root, refused, edited) = match self {
             Self::Session(summary, wire) => {
                 out.line(exchanged(summary))?;
                 out.line(format_args!(
@@ -188,7 +183,7 @@ impl Done {
                     (_, Some(base)) => out.line(format_args!("common root {base}"))?,
                     _ => out.line("no common root: all entries were compared")?,
                 }
-                (summary.root, &summary.refused)
+                (summary.root, &summary.refused, summary.edited)
             }
             Self::Directory([here, there]) => {
                 out.line(format_args!(
@@ -203,7 +198,7 @@ impl Done {
                     counted(read, "page", "pages"),
                     grouped(more as u64),
                 ))?;
-                (there.root, &here.refused)
+                (there.root, &here.refused, false)
             }
         };
         for Refused { element, version, why } in refused {
@@ -212,7 +207,7 @@ impl Done {
         if root != self.their_root() {
             out.line(format_args!("root there {}", self.their_root()))?;
         }
-        if self.is_behind_edits() {
+        if edited {
             out.line("edits went on meanwhile: sync again for the rest")?;
         }
         out.line(format_args!("root {root}"))

@@ -4,12 +4,11 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use iroh::endpoint::{
     BindError, ConnectError, ConnectWithOptsError, ConnectingError, ConnectionError, Incoming, IncomingAddr,
     NetReportConfig, PortmapperConfig, QuicTransportConfig, RecvStream, SendStream, TransportErrorCode,
@@ -19,8 +18,7 @@ use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMode, SecretKey};
 use prolly::PageStore;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::HANDSHAKE_TIME;
@@ -29,7 +27,7 @@ use super::dial::{Connection, Wire};
 use super::error::NetError;
 use super::identity::{Fingerprint, Identity};
 use super::nearby;
-use super::serve::{MAX_CONNECTIONS, Meeting, ServeOptions, Server};
+use super::serve::{Meeting, ServeOptions, Server};
 use super::tls::{ALPN, Admit};
 use crate::db::Db;
 use crate::entry::Author;
@@ -222,11 +220,7 @@ pub(super) async fn dial(
             }
             other => failed(io::Error::other(format!("{other:#}"))),
         })?;
-        let key = Author::new(*connection.remote_id().as_bytes());
-        if !admit(&key) {
-            connection.close(NOT_KNOWN, b"not known here");
-            return Err(NetError::UnknownPeer { key });
-        }
+        let key = admitted(&connection, admit)?;
         let streams = connection.open_bi().await.map_err(|error| not_met(&error, ours))?;
         Ok((connection, streams, key))
     };
@@ -247,6 +241,16 @@ pub(super) async fn dial(
             Err(error)
         }
     }
+}
+
+/// Returns the key of whoever is connected; ends the connection with those who are not let in.
+fn admitted(connection: &iroh::endpoint::Connection, admit: &Admit) -> Result<Author, NetError> {
+    let key = Author::new(*connection.remote_id().as_bytes());
+    if !admit(&key) {
+        connection.close(NOT_KNOWN, b"not known here");
+        return Err(NetError::UnknownPeer { key });
+    }
+    Ok(key)
 }
 
 /// Why a key that is looked for is not found.
@@ -311,35 +315,23 @@ where
     let ours = Fingerprint::of(&listener.key);
     let admit = Arc::clone(&options.admit);
     let server = Arc::new(Server::new(db, options)?);
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut visits = JoinSet::new();
-    let mut stop = pin!(stop);
-    loop {
-        let next = async {
-            let permit = Arc::clone(&connections).acquire_owned().await;
-            (permit, listener.endpoint.0.accept().await)
-        };
-        let next = pin!(next);
-        let (permit, incoming) = match select(stop.as_mut(), next).await {
-            Either::Left(_) | Either::Right(((_, None), _)) => break,
-            Either::Right(((permit, Some(incoming)), _)) => (permit, incoming),
-        };
-        // There is no other way to come.
-        let IncomingAddr::Ip(from) = incoming.remote_addr() else { continue };
-        let (server, admit) = (Arc::clone(&server), Arc::clone(&admit));
-        visits.spawn(async move {
-            let meeting = async {
-                let connection = meet(incoming, &admit, ours).await;
-                let wire = connection.as_ref().map(|met| met.wire().clone()).unwrap_or_default();
-                Meeting { websocket: false, wire, connection }
-            };
-            server.receive(from, meeting).await;
-            drop(permit);
-        });
-        while visits.try_join_next().is_some() {}
-    }
-    server.stop();
-    while visits.join_next().await.is_some() {}
+    let next = || async {
+        loop {
+            let incoming = listener.endpoint.0.accept().await?;
+            // There is no other way to come.
+            let IncomingAddr::Ip(from) = incoming.remote_addr() else { continue };
+            let (server, admit) = (Arc::clone(&server), Arc::clone(&admit));
+            return Some(async move {
+                let meeting = async {
+                    let connection = meet(incoming, &admit, ours).await;
+                    let wire = connection.as_ref().map(|met| met.wire().clone()).unwrap_or_default();
+                    Meeting { websocket: false, wire, connection }
+                };
+                server.receive(from, meeting).await;
+            });
+        }
+    };
+    server.receive_all(next, stop).await;
     listener.endpoint.0.close().await;
     Ok(())
 }
@@ -351,11 +343,7 @@ async fn meet(incoming: Incoming, admit: &Admit, ours: Fingerprint) -> Result<Co
             ConnectingError::ConnectionError { source, .. } => not_met(&source, ours),
             other => NetError::Handshake { reason: other.to_string() },
         })?;
-        let key = Author::new(*connection.remote_id().as_bytes());
-        if !admit(&key) {
-            connection.close(NOT_KNOWN, b"not known here");
-            return Err(NetError::UnknownPeer { key });
-        }
+        let key = admitted(&connection, admit)?;
         let streams = connection.accept_bi().await.map_err(|error| not_met(&error, ours))?;
         let stream = QuicStream::new(connection, streams, ours, None);
         let wire = stream.wire.clone();

@@ -45,7 +45,7 @@ pub const MAX_FOLLOWERS: usize = 64;
 
 /// So many connections are open, with those of whom it is not known yet who they are. Further ones are not
 /// answered until one of these has ended or was given up.
-pub(super) const MAX_CONNECTIONS: usize = 128;
+const MAX_CONNECTIONS: usize = 128;
 
 /// When a connection cannot be taken, because too many files are open, say, another try comes after this.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -134,33 +134,15 @@ where
     S: PageStore + Send + Sync + 'static,
 {
     let server = Arc::new(Server::new(db, options)?);
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut visits = JoinSet::new();
-    let mut stop = pin!(stop);
-    loop {
-        let next = async {
-            let permit = Arc::clone(&connections).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let next = pin!(next);
-        let (permit, accepted) = match select(stop.as_mut(), next).await {
-            Either::Left(_) => break,
-            Either::Right((next, _)) => next,
-        };
-        match accepted {
-            Ok((stream, from)) => {
-                let server = Arc::clone(&server);
-                visits.spawn(async move {
-                    server.receive_tcp(stream, from).await;
-                    drop(permit);
-                });
+    let next = || async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => return Some(Arc::clone(&server).receive_tcp(stream, from)),
+                Err(_) => sleep(PAUSE).await,
             }
-            Err(_) => sleep(PAUSE).await,
         }
-        while visits.try_join_next().is_some() {}
-    }
-    server.stop();
-    while visits.join_next().await.is_some() {}
+    };
+    server.receive_all(next, stop).await;
     Ok(())
 }
 
@@ -192,6 +174,33 @@ impl<S: PageStore + Send + Sync + 'static> Server<S> {
             followers: Semaphore::new(MAX_FOLLOWERS),
             stopping: watch::Sender::new(false),
         })
+    }
+
+    /// Receives those who come, until there is `stop` or nobody more; those who are here then are waited for.
+    pub(super) async fn receive_all<C, V>(&self, mut next: impl FnMut() -> C, stop: impl Future<Output = ()>)
+    where
+        C: Future<Output = Option<V>>,
+        V: Future<Output = ()> + Send + 'static,
+    {
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut visits = JoinSet::new();
+        let mut stop = pin!(stop);
+        loop {
+            let coming = pin!(async {
+                let permit = Arc::clone(&connections).acquire_owned().await;
+                next().await.map(|visit| (visit, permit))
+            });
+            let Either::Right((Some((visit, permit)), _)) = select(stop.as_mut(), coming).await else {
+                break;
+            };
+            visits.spawn(async move {
+                visit.await;
+                drop(permit);
+            });
+            while visits.try_join_next().is_some() {}
+        }
+        self.stop();
+        while visits.join_next().await.is_some() {}
     }
 
     /// Says farewell to those with whom all was exchanged and who stay.

@@ -127,6 +127,26 @@ impl Part {
     }
 }
 
+/// What came of all that was sent to somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) root: Cid,
+    /// So many entries were new.
+    pub(crate) gained: u64,
+    /// So many were not let in.
+    pub(crate) refused: u64,
+}
+
+impl Done {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_bytes(&mut out, self.root.as_bytes());
+        put_unsigned(&mut out, self.gained);
+        put_unsigned(&mut out, self.refused);
+        out
+    }
+}
+
 /// Who somebody is, and what they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hello {
@@ -229,11 +249,7 @@ pub(crate) enum Message {
         bytes: Bytes,
     },
     /// The sender has taken in all that came.
-    Done {
-        root: Cid,
-        gained: u64,
-        refused: u64,
-    },
+    Done(Done),
     /// Entries follow which a new root of the sender has and the base has not.
     Push {
         root: Cid,
@@ -319,7 +335,7 @@ impl Message {
             DONE => {
                 let Ok(root) = reader.bytes()?.try_into() else { return Ok(None) };
                 let root = Cid::from_hash(root);
-                Self::Done { root, gained: reader.unsigned()?, refused: reader.unsigned()? }
+                Self::Done(Done { root, gained: reader.unsigned()?, refused: reader.unsigned()? })
             }
             CREDIT => Self::Credit { bytes: reader.unsigned()? },
             WAIT => Self::Wait { seconds: reader.unsigned()? },
@@ -361,14 +377,6 @@ pub(crate) fn cells(phase: Phase, members: usize, start: usize, cells: &[Cell]) 
     put_unsigned(&mut out, members as u64);
     put_unsigned(&mut out, start as u64);
     put_bytes(&mut out, &bytes);
-    out
-}
-
-pub(crate) fn done(root: &Cid, gained: u64, refused: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_bytes(&mut out, root.as_bytes());
-    put_unsigned(&mut out, gained);
-    put_unsigned(&mut out, refused);
     out
 }
 

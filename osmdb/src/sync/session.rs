@@ -21,7 +21,7 @@ use super::inbox::Held;
 use super::limits::{
     CREDIT_BYTES, MAX_LISTED_BYTES, MAX_QUESTIONS, MAX_READER_SILENCE, MAX_SILENCE, MAX_WAITS,
 };
-use super::message::{self, Hello, Message};
+use super::message::{self, Done, Hello, Message};
 use super::options::Options;
 use super::reading::{Answer, Wanted};
 use super::receiving::Receiving;
@@ -75,10 +75,9 @@ pub struct Session<'a, S> {
     resuming: Resuming,
     /// What is coming goes on with what somebody else may have sent.
     resumed: Resumed,
-    our_done: Option<Cid>,
-    /// An entry went one way or the other in this round.
-    moved: bool,
-    their_done: Option<(Cid, u64)>,
+    /// What came of this round here, and there.
+    our_done: Option<Done>,
+    their_done: Option<Done>,
     /// How many bytes of entries may still be sent.
     credit: u64,
     /// How many bytes of entries the peer may still send.
@@ -189,7 +188,6 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             resumed: Resumed::No,
             our_done: None,
             their_done: None,
-            moved: false,
             credit: CREDIT_BYTES,
             granted: CREDIT_BYTES,
             taken: 0,
@@ -440,7 +438,7 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
             }
             Message::Push { root, base } => self.take_push(root, base)?,
             Message::Alive if self.following.is_some() => {}
-            Message::Done { root, gained, .. } if self.following.is_some() => {
+            Message::Done(Done { root, gained, .. }) if self.following.is_some() => {
                 let now = self.db.snapshot().root().clone();
                 let arrived = self.following.as_mut().is_some_and(|following| following.arrive(root, &now));
                 if !arrived || !self.sending.is_empty() {
@@ -499,16 +497,15 @@ impl<'a, S: PageStore + Sync> Session<'a, S> {
                 let found = walk.receive_piece(*self.ours.source(), (kind, more, &bytes))?;
                 self.go_on(found)?;
             }
-            Message::Done { root, gained, refused } => {
+            Message::Done(done) => {
                 // The peer may hold all that is still to be made anew here.
                 while self.resuming.is_behind() && !self.sending.is_empty() && self.work()? {}
                 if self.their_done.is_some() || !self.sending.is_empty() {
                     return Err(out_of_turn);
                 }
-                self.summary.given = self.summary.given.saturating_add(gained);
-                self.summary.their_root = Some(root);
-                self.moved |= gained > 0;
-                self.their_done = Some((root, refused));
+                self.summary.given = self.summary.given.saturating_add(done.gained);
+                self.summary.their_root = Some(done.root);
+                self.their_done = Some(done);
                 self.close_round()?;
             }
             Message::Hello(_) | Message::Read(_) | Message::Alive => return Err(out_of_turn),

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use osmdb::net::{self, Followed, Identity, NetError, ServeOptions};
@@ -229,4 +229,29 @@ fn the_program_follows_a_peer() {
     assert_eq!(place.run(["--db", "here", "root"]).done(), root);
     let sentence = place.run(["--db", "here", "sync", "third", "--follow"]).refused(2);
     assert!(sentence.contains("nobody tells what is new in a directory"), "{sentence}");
+}
+
+#[test]
+fn a_sync_beside_edits_that_never_pause_says_so() {
+    let (place, there, runtime) = (Place::new(), Arc::new(Db::in_memory("osm").unwrap()), runtime());
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let fingerprint = Identity::of(&*there).unwrap().fingerprint().to_string();
+    let options = ServeOptions { admit: Arc::new(|_| true), ..ServeOptions::default() };
+    runtime.spawn(net::serve(Arc::clone(&there), listener, options, std::future::pending()));
+    let sync = || place.run(["--db", "here", "sync", &address, "--accept", &fingerprint]).done();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let edits = threads.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                edit(&there);
+            }
+        });
+        soon(|| sync().contains("\nedits went on meanwhile: sync again for the rest\nroot "));
+        is_over.store(true, Ordering::Relaxed);
+        edits.join().unwrap();
+    });
+    let last = sync();
+    assert!(!last.contains("edits went on"), "{last}");
+    assert!(last.ends_with(&format!("root {}\n", there.root())), "{last}");
 }

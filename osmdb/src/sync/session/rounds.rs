@@ -7,7 +7,7 @@ use prolly::{Cid, PageStore};
 use super::super::error::SyncError;
 use super::super::following::Following;
 use super::super::limits::MAX_ROUNDS;
-use super::super::message::{self, short};
+use super::super::message::{self, Done, short};
 use super::super::receiving::Receiving;
 use super::{Resumed, Session};
 use crate::db::{Received, Snapshot};
@@ -34,10 +34,10 @@ impl<S: PageStore + Sync> Session<'_, S> {
             Received::Astray(_) | Received::Orphan { .. } if resumed == Resumed::Yes => self.begin_anew(),
             Received::United { gained, forked, refused, root } => {
                 self.summary.gained += gained;
-                self.moved |= gained > 0;
                 self.summary.forked.extend(forked);
                 self.summary.root = root;
-                self.out.push(message::DONE, &message::done(&root, gained, refused.len() as u64), false)?;
+                let done = Done { root, gained, refused: refused.len() as u64 };
+                self.out.push(message::DONE, &done.encode(), false)?;
                 if let Some(following) = &mut self.following {
                     let theirs = Snapshot::open(self.db.store(), theirs)?.root().clone();
                     let after = Snapshot::open(self.db.store(), root)?.root().clone();
@@ -48,7 +48,7 @@ impl<S: PageStore + Sync> Session<'_, S> {
                     return Ok(());
                 }
                 self.summary.refused = refused;
-                self.our_done = Some(root);
+                self.our_done = Some(done);
                 self.close_round()
             }
             Received::Astray(found) => Err(SyncError::Root { announced: theirs, found }),
@@ -62,8 +62,9 @@ impl<S: PageStore + Sync> Session<'_, S> {
     pub(super) fn begin_anew(&mut self) -> Result<(), SyncError> {
         let root = self.db.root();
         self.summary.root = root;
-        self.out.push(message::DONE, &message::done(&root, 0, 0), false)?;
-        self.our_done = Some(root);
+        let done = Done { root, gained: 0, refused: 0 };
+        self.out.push(message::DONE, &done.encode(), false)?;
+        self.our_done = Some(done);
         self.close_round()
     }
 
@@ -92,25 +93,25 @@ impl<S: PageStore + Sync> Session<'_, S> {
 
     /// When both sides have taken in what came: compares the roots.
     pub(super) fn close_round(&mut self) -> Result<(), SyncError> {
-        let (Some(ours), Some((theirs, their_refused))) = (self.our_done, self.their_done) else {
+        let (Some(ours), Some(theirs)) = (self.our_done, self.their_done) else {
             return Ok(());
         };
         self.resuming.close(self.options.inbox.as_deref());
-        let moved = std::mem::take(&mut self.moved);
-        if ours == theirs || their_refused > 0 || !self.summary.refused.is_empty() {
-            return self.end(ours, theirs);
+        if ours.root == theirs.root || ours.refused > 0 || theirs.refused > 0 {
+            return self.end(ours.root, theirs.root);
         }
-        if moved && self.round + 1 == MAX_ROUNDS {
-            // What either side had when this round began is on both.
-            self.summary.edited = true;
-            return self.end(ours, theirs);
+        if self.round + 1 == MAX_ROUNDS {
+            // If anything moved, what either side had when this round began is on both, and edits went on.
+            self.summary.edited = ours.gained > 0 || theirs.gained > 0;
+            return if self.summary.edited {
+                self.end(ours.root, theirs.root)
+            } else {
+                Err(SyncError::NoAgreement { rounds: MAX_ROUNDS, ours: ours.root, theirs: theirs.root })
+            };
         }
         self.round += 1;
-        if self.round >= MAX_ROUNDS {
-            return Err(SyncError::NoAgreement { rounds: self.round, ours, theirs });
-        }
         (self.our_done, self.their_done) = (None, None);
-        self.ours = Snapshot::open(self.db.store(), ours)?;
-        self.begin_walk(theirs)
+        self.ours = Snapshot::open(self.db.store(), ours.root)?;
+        self.begin_walk(theirs.root)
     }
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use prolly::Cid;
 
-use super::super::message::{self, Message, Phase};
+use super::super::message::{self, Done, Message, Phase};
 use super::super::wire::Outgoing;
 use super::hostile::{Memory, hear, lied_to, same, strangers, two};
 use super::{agree, copy, edit, filled, imported, into};
@@ -152,7 +152,8 @@ fn absurd_counts_are_refused() {
     let error = hear(&ours, &theirs, into(&inbox), |kind, body| match kind {
         message::DONE => {
             lies += 1;
-            let done = |root: &[u8]| (kind, message::done(&Cid::of(root), u64::MAX, 0));
+            let done =
+                |root: &[u8]| (kind, Done { root: Cid::of(root), gained: u64::MAX, refused: 0 }.encode());
             vec![done(b"one"), done(b"another")]
         }
         _ => same(kind, &body),

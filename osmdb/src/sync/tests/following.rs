@@ -3,7 +3,7 @@
 use prolly::{Cid, MemoryStore};
 use proptest::prelude::*;
 
-use super::super::message::{self, Message};
+use super::super::message::{self, Done, Message};
 use super::super::wire::Outgoing;
 use super::{filled, node};
 use crate::db::Db;
@@ -199,7 +199,9 @@ fn who_stays_and_lies_is_found_out() {
         end(out, 7);
     });
     assert!(matches!(error, SyncError::Count { expected: 7, found: 0 }), "{error}");
-    let error = told(|db, out| out.push(message::DONE, &message::done(&db.root(), 0, 0), false).unwrap());
+    let error = told(|db, out| {
+        out.push(message::DONE, &Done { root: db.root(), gained: 0, refused: 0 }.encode(), false).unwrap();
+    });
     assert!(matches!(error, SyncError::Turn { kind: message::DONE }), "{error}");
     let error = told(|db, out| out.push(message::DELTA, &message::delta(&db.root(), None), false).unwrap());
     assert!(matches!(error, SyncError::Turn { kind: message::DELTA }), "{error}");
